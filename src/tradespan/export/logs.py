@@ -1,0 +1,84 @@
+"""The service's log records over OTLP, with trace and journey, and its console left as it was.
+
+No handler on the root logger: that would take warnings off stderr, miss INFO where nothing was
+configured, and see nothing of loggers that do not propagate. Instead each record passes by here
+once, whatever the service configured.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import wrapt
+from opentelemetry.instrumentation.logging.handler import LoggingHandler
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
+
+from tradespan import journey as journeys
+from tradespan.export.outage import Outage
+from tradespan.guard import guard
+
+_HAND_OVER = guard("logs.hand_over")
+_IDS = guard("logs.ids")
+_INTERNAL = ("opentelemetry", "urllib3", "tradespan.outage")
+_EXPORTERS = ("opentelemetry.exporter", "opentelemetry.sdk.metrics._internal.export")
+
+
+class JourneyLogIds(LogRecordProcessor):
+    """Puts the journey's ids on every log record of it."""
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Set them beside the record's own attributes."""
+        with _IDS:
+            journey = journeys.current_journey()
+            if journey is not None:
+                record = log_record.log_record
+                record.attributes = {**(record.attributes or {}), **journey.entries()}
+
+    def shutdown(self) -> None:
+        """Nothing to end."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002
+        """Nothing is held."""
+        return True
+
+
+def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
+    """Hand every record of at least `level` over to OpenTelemetry, once.
+
+    Arguments:
+        outage: is told what the exporters complain of; they do not write themselves.
+        export: whether log records are exported at all.
+        level: least level handed over; the service's own levels hold for its own handlers.
+    """
+    handler = LoggingHandler(level=level)
+
+    def is_enabled_for(
+        wrapped: Callable[..., bool], logger: logging.Logger, args: Any, kwargs: Any
+    ) -> bool:
+        if wrapped(*args, **kwargs):
+            return True
+        asked: int = kwargs.get("level", args[0] if args else 0)
+        return export and asked >= level and not _internal(logger.name) and not logger.disabled
+
+    def call_handlers(
+        wrapped: Callable[..., None], logger: logging.Logger, args: Any, kwargs: Any
+    ) -> None:
+        record: logging.LogRecord = kwargs.get("record") or args[0]
+        if record.name.startswith(_EXPORTERS):
+            if record.levelno >= logging.WARNING:
+                outage.failed()
+            return
+        if record.levelno >= logger.getEffectiveLevel() and record.levelno > logger.manager.disable:
+            wrapped(*args, **kwargs)
+        if export and record.levelno >= level and not _internal(record.name):
+            with _HAND_OVER:
+                handler.handle(record)
+
+    wrapt.wrap_function_wrapper(logging, "Logger.isEnabledFor", is_enabled_for)
+    wrapt.wrap_function_wrapper(logging, "Logger.callHandlers", call_handlers)
+
+
+def _internal(name: str) -> bool:
+    return name.startswith(_INTERNAL)

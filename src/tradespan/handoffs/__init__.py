@@ -1,0 +1,1 @@
+"""Passing a journey on, and taking it up again."""

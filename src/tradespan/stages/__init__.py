@@ -1,0 +1,1 @@
+"""Stages of the pipeline: what begins, measures and ends them."""

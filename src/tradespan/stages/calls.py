@@ -1,0 +1,113 @@
+"""The catalogue's metrics that no stage feeds by itself: calls, values and counts, by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from tradespan import instruments
+from tradespan.guard import guard
+from tradespan.semconv.metrics import CALLS, COUNTS, VALUES, CallName, CountName, ValueName
+from tradespan.semconv.model import Metric
+from tradespan.settings import ConfigError
+from tradespan.stages.decorate import decorate
+
+F = TypeVar("F", bound=Callable[..., Any])
+_RECORD = guard("call.record")
+
+
+class Call:
+    """A timed call as a context manager (`with`, `async with`) and as a decorator.
+
+    Arguments:
+        metric: histogram of seconds that it records, whether the call succeeds or not.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._started: int | None = None
+
+    def fresh(self) -> Self:
+        """A call that has not begun."""
+        return type(self)(self._metric)
+
+    def __enter__(self) -> Self:
+        self._started = time.perf_counter_ns()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.end()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def __call__(self, function: F) -> F:
+        """Time every call of a function, coroutine, generator or method."""
+        return decorate(self, function)
+
+    def end(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - as a stage's
+        """Record the time, once. Never raises."""
+        with _RECORD:
+            started, self._started = self._started, None
+            if started is not None:
+                instruments.record(self._metric, (time.perf_counter_ns() - started) / 1e9)
+
+    def pause(self) -> None:
+        """Nothing: a timed call is not in the context."""
+
+    def resume(self) -> None:
+        """Nothing: a timed call is not in the context."""
+
+
+def call(name: CallName) -> Call:
+    """Time a call into the catalogue's metric of this name.
+
+    Raises:
+        ConfigError: there is no such name.
+    """
+    return Call(_named(CALLS, "call", name))
+
+
+def value(name: ValueName, number: float, **attributes: str) -> None:
+    """Set a gauge of the catalogue.
+
+    Arguments:
+        number: in the metric's unit.
+        attributes: its labels.
+
+    Raises:
+        ConfigError: there is no such name.
+    """
+    metric = _named(VALUES, "value", name)
+    with _RECORD:
+        instruments.record(metric, float(number), attributes)
+
+
+def count(name: CountName, amount: int = 1, **attributes: str) -> None:
+    """Add to a counter of the catalogue.
+
+    Arguments:
+        amount: not negative.
+        attributes: its labels.
+
+    Raises:
+        ConfigError: there is no such name.
+    """
+    metric = _named(COUNTS, "count", name)
+    with _RECORD:
+        instruments.record(metric, amount, attributes)
+
+
+def _named(known: dict[str, Metric], kind: str, name: str) -> Metric:
+    if name not in known:
+        raise ConfigError(f"tradespan.{kind}", name, f"one of {', '.join(sorted(known))}")
+    return known[name]

@@ -1,0 +1,224 @@
+"""What a stage records: its wait on arrival, and its metrics when it ends."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections import OrderedDict
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from opentelemetry import trace
+
+from tradespan import instruments
+from tradespan import journey as journeys
+from tradespan.guard import guard
+from tradespan.journey import Hop, Journey
+from tradespan.semconv import metrics
+from tradespan.semconv.model import StageDefinition
+
+_METRICS = guard("stage.metrics")
+
+
+class Measured(Protocol):
+    """What is needed of a stage to measure it."""
+
+    name: str
+    definition: StageDefinition
+    values: dict[str, Any]
+    outcome: Any
+    wait: float | None
+    attempt: int | None
+
+
+class Memory:
+    """How often each of the latest keys has been seen; bounded.
+
+    Arguments:
+        size: most keys remembered.
+    """
+
+    def __init__(self, size: int = 10_000) -> None:
+        self._size = size
+        self._seen: OrderedDict[object, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def count(self, key: object) -> int:
+        """See a key once more; 1 for the first time."""
+        with self._lock:
+            times = self._seen.pop(key, 0) + 1
+            self._seen[key] = times
+            if len(self._seen) > self._size:
+                self._seen.popitem(last=False)
+        return times
+
+
+_deliveries, _ends = Memory(), Memory()
+_introduced: set[tuple[str, str]] = set()
+
+
+@functools.cache
+def tracer() -> trace.Tracer:
+    """The tracer of all stages."""
+    return trace.get_tracer("tradespan", version("tradespan"))
+
+
+def plain(value: Any) -> Any:
+    """A value as a span attribute can hold it: text, number, boolean, or a list of these."""
+    if isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if hasattr(value, "item"):  # a scalar of numpy
+        value = value.item()
+        return value if isinstance(value, str | bool | int | float) else str(value)
+    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+        return list(value)
+    return str(value)[:256]
+
+
+def begun(journey: Journey) -> None:
+    """Count a journey that begins here."""
+    where = {"pipeline": journey.pipeline, "trigger": journey.trigger}
+    instruments.record(metrics.TRADING_JOURNEY_BEGUN, 1, where)
+
+
+def broken(journey: Journey, reason: str) -> None:
+    """Count a hand-off whose journey could not be read."""
+    where = {"pipeline": journey.pipeline, "reason": reason}
+    instruments.record(metrics.TRADING_JOURNEY_BROKEN, 1, where)
+
+
+def arrival(stage: Measured, hop: Hop, journey: Journey) -> None:
+    """Take the wait and the attempt from the hand-off, for the first stage after it."""
+    if not hop.take():
+        return
+    where = {"pipeline": journey.pipeline, "stage": stage.name}
+    problem, wait = hop.problem, None
+    if hop.sent_ns is not None:
+        wait = (time.time_ns() - hop.sent_ns) / 1e9
+        if wait > journeys.settings.max_wait:
+            problem, wait = "stale", None
+        elif wait < 0:
+            problem, wait = "skew", 0.0
+    if problem:
+        anomaly = {**where, "reason": problem}
+        instruments.record(metrics.TRADING_HANDOFF_ANOMALIES, 1, anomaly)
+    stage.wait = wait
+    if hop.stamp:
+        times = _deliveries.count((stage.name, hop.stamp))
+        stage.attempt = max(times, stage.attempt or 1)
+    if stage.attempt is not None and stage.attempt > 1:
+        again = {"pipeline": journey.pipeline, "reason": "entry"}
+        instruments.record(metrics.TRADING_JOURNEY_REDELIVERED, 1, again)
+
+
+def began(stage: Measured, journey: Journey) -> None:
+    """Record what is known when a stage begins; the first one of its name opens its rooms."""
+    _introduce(stage, journey)
+    if is_foreign(journey):
+        return
+    where = {"pipeline": journey.pipeline, "stage": stage.name}
+    instruments.record(metrics.TRADING_STAGE_ACTIVE, 1, where)
+    if stage.wait is not None:
+        instruments.record(metrics.TRADING_STAGE_WAIT, stage.wait, where)
+
+
+def ended(stage: Measured, journey: Journey, seconds: float, work: float, ends: bool) -> bool:
+    """Record the metrics of a stage that has ended.
+
+    Arguments:
+        seconds: time inside the stage.
+        work: the same, exclusive of the stages nested in it.
+        ends: whether it ends the journey.
+
+    Returns:
+        Whether the journey ended here and now, for the first time.
+    """
+    elapsed = max(0.0, (time.time_ns() - journey.origin_ns) / 1e9)
+    again = ends and _ends.count(journey.signal_id) > 1
+    with _METRICS:
+        where = {"pipeline": journey.pipeline, "stage": stage.name}
+        if is_foreign(journey):
+            foreign = {"pipeline": journey.pipeline, "mode": journey.mode}
+            instruments.record(metrics.TRADING_JOURNEY_FOREIGN, 1, foreign)
+            return ends and not again
+        instruments.record(metrics.TRADING_STAGE_ACTIVE, -1, where)
+        result = {**where, "outcome": stage.outcome}
+        instruments.record(metrics.TRADING_STAGE_DURATION, work, result)
+        instruments.record(metrics.TRADING_STAGE_ELAPSED, elapsed, where)
+        budget = journeys.settings.budgets.get(stage.name)
+        if budget is not None and work > budget:
+            instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 1, where)
+        _feed(stage, seconds)
+        if again:
+            twice = {"pipeline": journey.pipeline, "reason": "ended"}
+            instruments.record(metrics.TRADING_JOURNEY_REDELIVERED, 1, twice)
+        elif ends and journey.trigger == "signal":
+            instruments.record(metrics.TRADING_PIPELINE_DURATION, elapsed, result)
+    return ends and not again
+
+
+def is_foreign(journey: Journey) -> bool:
+    """Whether a journey belongs to another run mode than this process."""
+    return journey.mode != journeys.settings.mode
+
+
+def _introduce(stage: Measured, journey: Journey) -> None:
+    """Open the rooms of a stage seen for the first time, and state its budget."""
+    where = {"pipeline": journey.pipeline, "stage": stage.name}
+    if (journey.pipeline, stage.name) in _introduced:
+        return
+    _introduced.add((journey.pipeline, stage.name))
+    instruments.know("pipeline", journeys.settings.pipeline)
+    for room in dict.fromkeys(["telemetry", "stages", *_rooms(stage.definition)]):
+        instruments.open_room(room)
+    instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 0, where)
+    for name in (stage.name, "total"):
+        if name in journeys.settings.budgets:
+            budget = {**where, "stage": name}
+            instruments.record(
+                metrics.TRADING_STAGE_BUDGET, journeys.settings.budgets[name], budget
+            )
+
+
+def _rooms(definition: StageDefinition) -> list[str]:
+    return [feed.metric.room for feed in definition.feeds]
+
+
+def _feed(stage: Measured, seconds: float) -> None:
+    """Record the catalogue's own metrics of the stage."""
+    outcome = str(stage.outcome)
+    labels = {"stage": stage.name, **{k: plain(v) for k, v in stage.values.items()}}
+    for label, words in stage.definition.labels.items():
+        labels.setdefault(label, words.get(outcome, outcome))
+    known = {"count": 1.0, "seconds": seconds}
+    for feed in stage.definition.feeds:
+        if feed.outcomes and outcome not in feed.outcomes:
+            continue
+        value = known.get(feed.source, labels.get(feed.source))
+        if isinstance(value, int | float):
+            instruments.record(feed.metric, value, labels)
+    _feed_age(stage)
+
+
+def _feed_age(stage: Measured) -> None:
+    """In live mode, how old the newest market event is by the wall clock."""
+    event_time = stage.values.get("event_time")
+    if not stage.definition.begins or journeys.settings.mode != "live" or event_time is None:
+        return
+    if isinstance(event_time, datetime):
+        event_time = event_time.timestamp()
+    if isinstance(event_time, int | float):
+        feed = {"feed": stage.values.get("symbol")}
+        instruments.record(metrics.TRADING_FEED_AGE, max(0.0, time.time() - event_time), feed)
+
+
+def reset() -> None:
+    """Forget deliveries, ends and introductions; for tests."""
+    global _deliveries, _ends
+    _deliveries, _ends = Memory(), Memory()
+    _introduced.clear()
+    tracer.cache_clear()

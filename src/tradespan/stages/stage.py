@@ -1,0 +1,263 @@
+"""Stage: one step of work in one service; it ends exactly once, with an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, cast
+
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanKind, StatusCode
+
+from tradespan import journey as journeys
+from tradespan.guard import guard
+from tradespan.handoffs import carrier as carriers
+from tradespan.journey import Journey
+from tradespan.semconv import attributes as names
+from tradespan.semconv.model import Outcome, StageDefinition
+from tradespan.semconv.stages import COMMON_FEEDS, LABELS, STAGES
+from tradespan.stages import live, measure
+from tradespan.stages.decorate import decorate
+
+F = TypeVar("F", bound=Callable[..., Any])
+_STAGE: Final = context.create_key("tradespan-stage")
+_BEGIN, _END, _SET = guard("stage.begin"), guard("stage.end"), guard("stage.set")
+NO_CARRIER: Final = object()
+_FAILED: Final = ("error", "timeout")
+
+
+class Stage:
+    """A stage as a context manager (`with`, `async with`) and as a decorator.
+
+    An exception ends it as `error`, CancelledError as `cancelled`, TimeoutError as `timeout`, and
+    goes on untouched. Nothing of its own ever raises.
+
+    Arguments:
+        name: of the stage; bounded, a metric attribute.
+        carrier: what brought the journey (see `tradespan.inject`); left out, the journey of the
+            context goes on, as in an HTTP service.
+        attempt: number of this delivery, from 1, where the caller knows it.
+        ends: whether the stage ends the journey; left out, the registry says.
+        values: facts of the stage, as for `set`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        carrier: object = NO_CARRIER,
+        attempt: int | None = None,
+        ends: bool | None = None,
+        **values: Any,
+    ) -> None:
+        self.name = name
+        self.definition = STAGES.get(name) or StageDefinition(
+            name, labels=LABELS, feeds=COMMON_FEEDS
+        )
+        self.values = {key: value for key, value in values.items() if value is not None}
+        self.journey: Journey | None = None
+        self.attempt = attempt
+        self.outcome: Outcome | None = None
+        self.wait: float | None = None
+        self.nested: journeys.Ledger = []
+        self._carrier = carrier
+        self._ends = ends
+        self._retried = False
+        self._ended = True
+        self._token: Any = None
+
+    @property
+    def signal_id(self) -> str:
+        """Id of the signal whose journey this is; empty outside the block."""
+        return self.journey.signal_id if self.journey else ""
+
+    def set(self, **values: Any) -> Self:
+        """State facts of the stage, for its span and the metrics it feeds. Never raises.
+
+        Arguments:
+            values: symbol, side, quantity, price, confidence, model, ... or keys of your own, which
+                stand on the span only.
+        """
+        with _SET:
+            self.values.update({k: v for k, v in values.items() if v is not None})
+        return self
+
+    def end_as(self, outcome: Outcome, reason: str | None = None) -> Self:
+        """Say how the stage will end, unless an exception does; the last word counts."""
+        self.outcome = outcome
+        return self.set(reason=reason)
+
+    def reject(self, reason: str | None = None, **values: Any) -> Self:
+        """The stage ends as `rejected`."""
+        return self.end_as("rejected", reason).set(**values)
+
+    def skip(self, reason: str | None = None) -> Self:
+        """The stage ends as `skipped`: there was nothing to do."""
+        return self.end_as("skipped", reason)
+
+    def retry(self, reason: str | None = None) -> Self:
+        """This attempt failed and will be made again: `error`, and the journey stays open."""
+        self._retried = True
+        return self.end_as("error", reason)
+
+    def __enter__(self) -> Self:
+        with _BEGIN:
+            self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def __call__(self, function: F) -> F:
+        """Make every call of a function, coroutine, generator or method this stage."""
+        return decorate(self, function)
+
+    def fresh(self) -> Self:
+        """A stage like this one that has not begun, for one call of a decorated function."""
+        other = copy.copy(self)
+        other.values, other.nested = dict(self.values), []
+        return other
+
+    def end(self, error: BaseException | None = None, by: str | None = None) -> None:
+        """End the stage, once. Never raises.
+
+        Arguments:
+            error: the exception that left the block.
+            by: who cancelled it, when it was not the block itself.
+        """
+        if self._ended:
+            return
+        with live.ending(self, by is not None) as mine, _END:
+            if mine:
+                self._ended = True
+                self._finish(error, by)
+
+    def pause(self) -> None:
+        """Take the stage out of the context, between two steps of a generator."""
+        with _SET:
+            if self._token is not None and context.get_current() is self._context:
+                context.detach(self._token)
+            self._token = None
+
+    def resume(self) -> None:
+        """Put the stage back into the context."""
+        with _SET:
+            if not self._ended:
+                self._token = context.attach(self._context)
+
+    def _begin(self) -> None:
+        given = self._carrier is not NO_CARRIER
+        ctx = carriers.arrived(self._carrier) if given else context.get_current()
+        arrived = journeys.current_journey(ctx)
+        hop = journeys.current_hop(ctx)
+        self._ledger = journeys.current_ledger(ctx)
+        links: list[Link] = []
+        if self.definition.begins or arrived is None:
+            if arrived is not None and arrived.trigger == "signal":  # not inside another's trace
+                links = [Link(trace.get_current_span(ctx).get_span_context())]
+                ctx = trace.set_span_in_context(trace.INVALID_SPAN, ctx)
+            self.journey = self._new_journey(hop)
+            ctx = journeys.with_journey(self.journey, ctx)
+        else:
+            self.journey = arrived
+        self._started_ns = time.perf_counter_ns()
+        if hop is not None and not self.definition.begins:
+            measure.arrival(self, hop, self.journey)
+        measure.began(self, self.journey)
+        self._span = measure.tracer().start_span(
+            self.name,
+            ctx,
+            SpanKind.CONSUMER if given else SpanKind.INTERNAL,
+            {names.TRADING_STAGE: self.name, **self.journey.entries()},
+            links,
+        )
+        ctx = journeys.with_ledger(self.nested, trace.set_span_in_context(self._span, ctx))
+        self._context: Context = context.set_value(_STAGE, self, ctx)
+        self._token = context.attach(self._context)
+        self._ended = False
+        live.add(self)
+
+    def _new_journey(self, hop: journeys.Hop | None) -> Journey:
+        signal_id = self.values.pop("signal_id", None)
+        if self.definition.begins:
+            journey = journeys.begin(signal_id)
+        elif hop is not None and hop.broken:
+            journey = journeys.begin(signal_id, "broken")
+            measure.broken(journey, hop.broken)
+        else:
+            journey = journeys.begin(signal_id, "manual")
+        measure.begun(journey)
+        return journey
+
+    def _finish(self, error: BaseException | None, by: str | None) -> None:
+        outcome = self.outcome = _outcome(error) or ("cancelled" if by else self.outcome or "ok")
+        if by is None:
+            self.pause()
+        ended_ns = time.perf_counter_ns()
+        waited = int((self.wait or 0.0) * 1e9)
+        if self._ledger is not None:
+            self._ledger.append((self._started_ns - waited, ended_ns))
+        assert self.journey is not None
+        seconds = (ended_ns - self._started_ns) / 1e9
+        work = max(0.0, seconds - journeys.spent(self.nested) / 1e9)
+        try:
+            last = measure.ended(self, self.journey, seconds, work, self._is_end(outcome))
+            self._describe(outcome, last, by)
+            if error is not None and outcome in _FAILED:
+                self._span.record_exception(error)
+            if outcome in _FAILED:
+                reason = str(error) if error else str(self.values.get("reason", ""))
+                self._span.set_status(StatusCode.ERROR, reason[:200])
+        finally:
+            self._span.end()
+
+    def _is_end(self, outcome: str) -> bool:
+        if self._retried and outcome == "error":
+            return False
+        return outcome in self.definition.ends if self._ends is None else self._ends
+
+    def _describe(self, outcome: str, last: bool, by: str | None) -> None:
+        attributes: dict[str, Any] = {names.TRADING_OUTCOME: outcome}
+        if self.wait is not None:
+            attributes[names.TRADING_WAIT] = self.wait
+        if self.attempt is not None and self.attempt > 1:
+            attributes[names.TRADING_ATTEMPT] = self.attempt
+        if last:
+            attributes[names.TRADING_JOURNEY_END] = True
+        if by:
+            attributes[names.TRADING_CANCELLED_BY] = by
+        for key, value in self.values.items():
+            attributes[names.SPAN_VALUES.get(key, key)] = measure.plain(value)
+        self._span.set_attributes(attributes)
+
+
+def current_stage() -> Stage | None:
+    """The innermost stage that is going on here, or None."""
+    return cast("Stage | None", context.get_value(_STAGE))
+
+
+def _outcome(error: BaseException | None) -> Outcome | None:
+    """How an exception ends a stage."""
+    if error is None:
+        return None
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, Exception):
+        return "error"
+    if isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt | SystemExit):
+        return "cancelled"
+    return "error"
