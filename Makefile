@@ -19,61 +19,54 @@ PARALLEL := -n 2 --dist loadfile
 help:
 	@sed -n 's/^# //p' Makefile
 
-$(VENV)/.dependencies: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
-	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[$(EXTRAS)]"
-	touch $@ $(VENV)/.wheel
+# The wheel, not the source tree, is what is installed and tested.
+$(VENV)/.ready-%: pyproject.toml $(SOURCES)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing tradespan[$*] into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ".[$*]"
+	@touch $@
 
-$(VENV)/.wheel: $(VENV)/.dependencies $(SOURCES)
-	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
-	touch $@
-
-EXTRAS := dev
-demo: EXTRAS := demo
-demo: $(VENV)/.wheel
+demo: $(VENV)/.ready-demo
 	$(BIN)/tradespan demo
 
 test: check integration lab-tests docs-tests
 
-check: $(VENV)/.wheel lint types generated unit
+check: $(VENV)/.ready-dev lint types generated unit
 
-lint: $(VENV)/.wheel
+lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(VENV)/.wheel
+types: $(VENV)/.ready-dev
 	$(BIN)/mypy src tools examples/crypto_pipeline
 
-generated: $(VENV)/.wheel
+generated: $(VENV)/.ready-dev
 	$(BIN)/python tools/generate.py --check
 
-unit: $(VENV)/.wheel
+unit: $(VENV)/.ready-dev
 	$(PYTEST) $(PARALLEL) tests/unit tests/test_architecture.py
 
-integration: $(VENV)/.wheel servers
+integration: $(VENV)/.ready-dev servers
 	$(PYTEST) $(PARALLEL) tests/integration
 
-lab-tests: $(VENV)/.wheel servers programs
+lab-tests: $(VENV)/.ready-dev servers programs
 	$(PYTEST) tests/lab
 
-docs-tests: $(VENV)/.wheel
+docs-tests: $(VENV)/.ready-dev
 	$(PYTEST) tests/docs
 
 # In CI the real servers are installed; on your machine the tests that need them say what is missing.
 servers:
 	@if [ -n "$$CI" ]; then tools/install-servers; fi
 
-programs: $(VENV)/.wheel
+programs: $(VENV)/.ready-demo
 	@if [ -n "$$CI" ] || command -v go >/dev/null; then $(BIN)/tradespan lab build; \
 	else echo "go is not installed: the tests against the real programs will be skipped"; fi
 
-lab: $(VENV)/.wheel
+lab: $(VENV)/.ready-demo
 	$(BIN)/tradespan lab up
 
-lab-down: $(VENV)/.wheel
+lab-down: $(VENV)/.ready-demo
 	$(BIN)/tradespan lab down
 
 clean:

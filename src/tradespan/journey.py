@@ -18,7 +18,7 @@ from tradespan.settings import Settings
 _JOURNEY: Final = context.create_key("tradespan-journey")
 _HOP: Final = context.create_key("tradespan-hop")
 _LEDGER: Final = context.create_key("tradespan-ledger")
-_ID = re.compile(r"^[\x21-\x7e]{1,64}$")
+_ID = re.compile(r"^[\x21-\x7e]{1,64}\Z")
 _EARLIEST_NS = 946_684_800 * 10**9  # the year 2000: anything before it is no wall clock
 _AHEAD_NS = 86_400 * 10**9
 

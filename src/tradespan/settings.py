@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tradespan.semconv.attributes import ENUMS, TRADING_MODE
 
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$")
+_DURATION = re.compile(r"^([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NAME = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
+_NAME = re.compile(r"^[A-Za-z0-9_.-]{1,64}\Z")
 _FALSE = ("off", "0", "false", "no")
 _TRUE = ("on", "1", "true", "yes", "")
 
@@ -96,17 +96,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     env = os.environ if environ is None else environ
     mode = env.get("TRADESPAN_MODE", "").strip().lower()
-    limit = env.get("TRADESPAN_SYMBOL_LIMIT", "200").strip()
-    if not limit.isdigit() or int(limit) < 1:
+    limit = _word(env, "TRADESPAN_SYMBOL_LIMIT", "200")
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", limit):
         raise ConfigError("TRADESPAN_SYMBOL_LIMIT", limit, "give a whole number from 1")
     return Settings(
         enabled=_switch(env, "TRADESPAN"),
         mode=_mode(mode) if mode else "live",
         mode_given=bool(mode),
-        pipeline=_pipeline(env.get("TRADESPAN_PIPELINE", "default").strip()),
+        pipeline=_pipeline(_word(env, "TRADESPAN_PIPELINE", "default")),
         budgets=_budgets(env.get("TRADESPAN_BUDGETS", "")),
-        exit_timeout=_seconds("TRADESPAN_EXIT_TIMEOUT", env.get("TRADESPAN_EXIT_TIMEOUT", "2s")),
-        max_wait=_seconds("TRADESPAN_MAX_WAIT", env.get("TRADESPAN_MAX_WAIT", "24h")),
+        exit_timeout=_seconds(env, "TRADESPAN_EXIT_TIMEOUT", "2s"),
+        max_wait=_seconds(env, "TRADESPAN_MAX_WAIT", "24h"),
         symbol_limit=int(limit),
         propagate_to=_hosts(env, "TRADESPAN_PROPAGATE_TO"),
         propagate_never=_hosts(env, "TRADESPAN_PROPAGATE_NEVER"),
@@ -127,6 +127,11 @@ def set_defaults(
 def given(key: str) -> str:
     """The user's word for one of OpenTelemetry's own variables, or an empty string."""
     return os.environ.get(key, "").strip()
+
+
+def _word(env: Mapping[str, str], key: str, default: str) -> str:
+    """The value of a key; empty is unset, as for OpenTelemetry's own variables."""
+    return env.get(key, "").strip() or default
 
 
 def _switch(env: Mapping[str, str], key: str) -> bool:
@@ -153,7 +158,19 @@ def _pipeline(value: str) -> str:
     return value
 
 
-def _seconds(key: str, value: str) -> float:
+def _seconds(env: Mapping[str, str], key: str, default: str) -> float:
+    return duration(key, _word(env, key, default))
+
+
+def duration(key: str, value: str) -> float:
+    """Seconds of a duration with its unit, such as 250ms, 2s, 15m or 24h.
+
+    Arguments:
+        key: the setting, for the message.
+
+    Raises:
+        ConfigError: it is none.
+    """
     match = _DURATION.match(value.strip())
     if not match:
         raise ConfigError(key, value, "give a duration with its unit: 250ms, 2s, 15m or 24h")
@@ -163,10 +180,10 @@ def _seconds(key: str, value: str) -> float:
 def _budgets(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
-        stage, equals, duration = (p.strip() for p in part.partition("="))
+        stage, equals, budget = (p.strip() for p in part.partition("="))
         if not equals or not _NAME.match(stage):
             raise ConfigError("TRADESPAN_BUDGETS", part, "write it as signal=150ms,total=3s")
-        found[stage] = _seconds("TRADESPAN_BUDGETS", duration)
+        found[stage] = duration("TRADESPAN_BUDGETS", budget)
     return found
 
 
@@ -175,7 +192,7 @@ def _hosts(env: Mapping[str, str], key: str) -> tuple[str, ...]:
     for host in hosts:
         if "/" in host or (":" in host and not host.startswith("[")) or " " in host:
             raise ConfigError(key, host, "host names or patterns only: *.trading.svc, 10.0.0.7")
-    return hosts
+    return tuple(host.strip("[]") for host in hosts)
 
 
 def _patterns(env: Mapping[str, str], key: str) -> tuple[str, ...]:

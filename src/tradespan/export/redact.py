@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
@@ -14,20 +14,25 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tradespan.guard import guard
 
+T = TypeVar("T")
 MASK = "****"
 _KEYS = (
-    r"pass(?:word|wd|phrase)", r"secret", r"api[_.-]?key", r"private[_.-]?key", r"credential",
-    r"authorization", r"cookie", r"(?:^|[_.-])(?:access|auth|refresh|bearer|session)?[_-]?token$",
+    r"pass(?:word|wd|phrase)", r"secret", r"api[_.-]?key", r"(?:private|access)[_.-]?key",
+    r"credential", r"authorization", r"cookie", r"(?:^|[_.-])(?:signature|sign)$",
+    r"(?:^|[_.-])(?:access|auth|refresh|bearer|session)?[_-]?token$",
 )  # fmt: skip
 _VALUES = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"(?<=://)([^/\s:@]+):[^/\s@]+@"), rf"\1:{MASK}@"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END[^-]*-----|\Z)", re.S), MASK),
+    (re.compile(r"(?i)\b(bearer)\s+(?=\S*[\d._-])[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"\b([Bb]asic|BASIC)\s+(?=\S*[\dA-Z=])[A-Za-z\d+/]{8,}={0,2}"), rf"\1 {MASK}"),
+    (re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@"), rf"\1:{MASK}@"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
     (re.compile(r"\b(?:sk|pk|ghp|xox[abp])[-_][\w-]{16,}"), MASK),
     (
         re.compile(
-            r"(?i)([\"']?\b(?:[\w-]*(?:password|passwd|secret|api[_-]?key|access[_-]?token|token|"
-            r"signature))[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]{4,}"
+            r"(?i)(\b[\w-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|"
+            r"token|signature|(?:api|access)-sign)[\"']?\s*[=:]\s*)"
+            r"(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&}]+)"
         ),
         rf"\1{MASK}",
     ),
@@ -43,13 +48,13 @@ class Redactor:
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._keys = re.compile("(?i)" + "|".join([*_KEYS, *keys]))
+        self._keys = [re.compile(key, re.IGNORECASE) for key in ("|".join(_KEYS), *keys)]
 
     def text(self, value: str) -> str:
         """The text with tokens, passwords and signatures in it masked."""
         for pattern, replacement in _VALUES:
             value = pattern.sub(replacement, value)
-        return value
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
     def value(self, value: Any) -> Any:
         """Any attribute value or log body, masked in depth."""
@@ -57,14 +62,14 @@ class Redactor:
             return self.text(value)
         if isinstance(value, Mapping):
             return self.attributes(value)
-        if isinstance(value, Sequence) and not isinstance(value, bytes):
-            return type(value)(self.value(v) for v in value)  # type: ignore[call-arg]
+        if isinstance(value, list | tuple):
+            return [self.value(v) for v in value]
         return value
 
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Attributes with the values of secret keys masked whole, and texts masked inside."""
         return {
-            key: MASK if self._keys.search(key) else self.value(value)
+            key: MASK if any(k.search(key) for k in self._keys) else self.value(value)
             for key, value in attributes.items()
         }
 
@@ -94,6 +99,15 @@ class Redactor:
         return masked
 
 
+def _each(mask: Callable[[T], T], items: Sequence[T]) -> list[T]:
+    """Masked copies; an item that cannot be masked is left out and counted, the others go on."""
+    masked: list[T] = []
+    for item in items:
+        with _REDACT:
+            masked.append(mask(item))
+    return masked
+
+
 class SafeSpanExporter(SpanExporter):
     """Redacts spans and tells how each export went.
 
@@ -109,10 +123,8 @@ class SafeSpanExporter(SpanExporter):
         self._inner, self._redactor, self._told = inner, redactor, told
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export masked copies; nothing unmasked leaves when masking fails."""
-        masked: list[ReadableSpan] = []
-        with _REDACT:
-            masked = [self._redactor.span(span) for span in spans]
+        """Export masked copies; what cannot be masked does not leave."""
+        masked = _each(self._redactor.span, spans)
         result = self._inner.export(masked)
         self._told(result is SpanExportResult.SUCCESS)
         return result
@@ -135,10 +147,8 @@ class SafeLogExporter(LogRecordExporter):
         self._inner, self._redactor, self._told = inner, redactor, told
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        """Export masked copies; nothing unmasked leaves when masking fails."""
-        masked: list[ReadableLogRecord] = []
-        with _REDACT:
-            masked = [self._redactor.record(record) for record in batch]
+        """Export masked copies; what cannot be masked does not leave."""
+        masked = _each(self._redactor.record, batch)
         result = self._inner.export(masked)
         self._told(result is LogRecordExportResult.SUCCESS)
         return result

@@ -49,7 +49,9 @@ def trusted(host: str, to: Iterable[str] = (), never: Iterable[str] = ()) -> boo
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         # a single label that begins with a digit may be an address in disguise (2130706433, 0x7f1)
-        return host.endswith(_SUFFIXES) or ("." not in host and host[0].isalpha())
+        return host.endswith(_SUFFIXES) or (
+            "." not in host and host.isascii() and host[0].isalpha()
+        )
     address = getattr(address, "ipv4_mapped", None) or address
     return any(address in net for net in _PRIVATE if net.version == address.version)
 

@@ -43,11 +43,12 @@ def inject(carrier: Any = None) -> Any:
     """
     fields: dict[str, str] = {}
     with _INJECT:
-        propagate.inject(fields)
+        if journeys.settings.enabled:
+            propagate.inject(fields)
     if carrier is None:
         return fields
     if isinstance(carrier, Mapping):
-        return {**{k: v for k, v in carrier.items() if _text(k) not in fields}, **fields}
+        return {**{k: v for k, v in carrier.items() if _text(k).lower() not in fields}, **fields}
     kept = [pair for pair in carrier if _text(pair[0]).lower() not in fields]
     return [*kept, *((name, value.encode()) for name, value in fields.items())]
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tradespan import instruments
+from tradespan import journey as journeys
 from tradespan.guard import guard
 from tradespan.semconv.metrics import CALLS, COUNTS, VALUES, CallName, CountName, ValueName
 from tradespan.semconv.model import Metric
@@ -58,7 +59,7 @@ class Call:
         """Record the time, once. Never raises."""
         with _RECORD:
             started, self._started = self._started, None
-            if started is not None:
+            if started is not None and journeys.settings.enabled:
                 instruments.record(self._metric, (time.perf_counter_ns() - started) / 1e9)
 
     def pause(self) -> None:
@@ -89,7 +90,8 @@ def value(name: ValueName, number: float, **attributes: str) -> None:
     """
     metric = _named(VALUES, "value", name)
     with _RECORD:
-        instruments.record(metric, float(number), attributes)
+        if journeys.settings.enabled:
+            instruments.record(metric, float(number), attributes)
 
 
 def count(name: CountName, amount: int = 1, **attributes: str) -> None:
@@ -104,7 +106,8 @@ def count(name: CountName, amount: int = 1, **attributes: str) -> None:
     """
     metric = _named(COUNTS, "count", name)
     with _RECORD:
-        instruments.record(metric, amount, attributes)
+        if journeys.settings.enabled:
+            instruments.record(metric, amount, attributes)
 
 
 def _named(known: dict[str, Metric], kind: str, name: str) -> Metric:

@@ -74,9 +74,9 @@ def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]
     """Attached in each step only: between two steps the consumer's own context stands."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner = function(*args, **kwargs)  # runs nothing yet
         one = block.fresh().__enter__()
         one.pause()
-        inner = function(*args, **kwargs)
         step = functools.partial(inner.send, None)
         try:
             while True:
@@ -104,9 +104,9 @@ def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]
 
 def _async_generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner = function(*args, **kwargs)
         one = block.fresh().__enter__()
         one.pause()
-        inner = function(*args, **kwargs)
         step = functools.partial(inner.asend, None)
         try:
             while True:

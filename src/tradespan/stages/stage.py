@@ -68,7 +68,7 @@ class Stage:
         self._ends = ends
         self._retried = False
         self._ended = True
-        self._token: Any = None
+        self._inside = self._outside = Context()
 
     @property
     def signal_id(self) -> str:
@@ -89,6 +89,7 @@ class Stage:
     def end_as(self, outcome: Outcome, reason: str | None = None) -> Self:
         """Say how the stage will end, unless an exception does; the last word counts."""
         self.outcome = outcome
+        self._unsay()
         return self.set(reason=reason)
 
     def reject(self, reason: str | None = None, **values: Any) -> Self:
@@ -147,19 +148,22 @@ class Stage:
                 self._finish(error, by)
 
     def pause(self) -> None:
-        """Take the stage out of the context, between two steps of a generator."""
-        with _SET:
-            if self._token is not None and context.get_current() is self._context:
-                context.detach(self._token)
-            self._token = None
-
-    def resume(self) -> None:
-        """Put the stage back into the context."""
+        """Leave the context to the consumer, between two steps of a generator."""
         with _SET:
             if not self._ended:
-                self._token = context.attach(self._context)
+                self._inside = context.get_current()
+                context.attach(self._outside)
+
+    def resume(self) -> None:
+        """Come back to the context that the generator had."""
+        with _SET:
+            if not self._ended:
+                self._outside = context.get_current()
+                context.attach(self._inside)
 
     def _begin(self) -> None:
+        if not journeys.settings.enabled:
+            return
         given = self._carrier is not NO_CARRIER
         ctx = carriers.arrived(self._carrier) if given else context.get_current()
         arrived = journeys.current_journey(ctx)
@@ -174,6 +178,8 @@ class Stage:
             ctx = journeys.with_journey(self.journey, ctx)
         else:
             self.journey = arrived
+        if self.definition.begins:  # what came before belongs to another journey
+            ctx = journeys.with_hop(None, ctx)
         self._started_ns = time.perf_counter_ns()
         if hop is not None and not self.definition.begins:
             measure.arrival(self, hop, self.journey)
@@ -186,9 +192,9 @@ class Stage:
             links,
         )
         ctx = journeys.with_ledger(self.nested, trace.set_span_in_context(self._span, ctx))
-        self._context: Context = context.set_value(_STAGE, self, ctx)
-        self._token = context.attach(self._context)
         self._ended = False
+        self._outside = context.get_current()
+        context.attach(context.set_value(_STAGE, self, ctx))
         live.add(self)
 
     def _new_journey(self, hop: journeys.Hop | None) -> Journey:
@@ -204,9 +210,11 @@ class Stage:
         return journey
 
     def _finish(self, error: BaseException | None, by: str | None) -> None:
-        outcome = self.outcome = _outcome(error) or ("cancelled" if by else self.outcome or "ok")
-        if by is None:
-            self.pause()
+        raised: Outcome | None = "cancelled" if by else _outcome(error)
+        if raised and raised != self.outcome:
+            self._unsay()
+        outcome = self.outcome = raised or self.outcome or "ok"
+        self._leave()
         ended_ns = time.perf_counter_ns()
         waited = int((self.wait or 0.0) * 1e9)
         if self._ledger is not None:
@@ -217,13 +225,23 @@ class Stage:
         try:
             last = measure.ended(self, self.journey, seconds, work, self._is_end(outcome))
             self._describe(outcome, last, by)
+            if outcome in _FAILED:
+                reason = self.values.get("reason", "") if error is None else error
+                self._span.set_status(StatusCode.ERROR, measure.text(reason))
             if error is not None and outcome in _FAILED:
                 self._span.record_exception(error)
-            if outcome in _FAILED:
-                reason = str(error) if error else str(self.values.get("reason", ""))
-                self._span.set_status(StatusCode.ERROR, reason[:200])
         finally:
             self._span.end()
+
+    def _leave(self) -> None:
+        """Restore what stood around the stage, where the stage is still what is current."""
+        if context.get_value(_STAGE) is self:
+            context.attach(_open_context(self._outside))
+
+    def _unsay(self) -> None:
+        """Forget the words for an outcome that is no longer the one."""
+        for label in self.definition.labels:
+            self.values.pop(label, None)
 
     def _is_end(self, outcome: str) -> bool:
         if self._retried and outcome == "error":
@@ -247,7 +265,16 @@ class Stage:
 
 def current_stage() -> Stage | None:
     """The innermost stage that is going on here, or None."""
-    return cast("Stage | None", context.get_value(_STAGE))
+    return cast("Stage | None", context.get_value(_STAGE, _open_context(context.get_current())))
+
+
+def _open_context(ctx: Context) -> Context:
+    """The context, or the nearest one around it, whose stage has not ended."""
+    while True:
+        stage = cast("Stage | None", context.get_value(_STAGE, ctx))
+        if stage is None or not stage._ended:
+            return ctx
+        ctx = stage._outside
 
 
 def _outcome(error: BaseException | None) -> Outcome | None:
