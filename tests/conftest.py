@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from opentelemetry import metrics, propagate, trace
+from opentelemetry import context, metrics, propagate, trace
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, UpDownCounter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -19,7 +19,7 @@ from tradespan.export.ids import SystemIdGenerator
 from tradespan.export.propagation import JourneyPropagator
 from tradespan.export.spans import HoldUndecided, JourneyIds
 from tradespan.settings import Settings
-from tradespan.stages import live, measure
+from tradespan.stages import arrival, live, measure
 
 Labels = dict[str, Any]
 
@@ -56,13 +56,16 @@ class Telemetry:
     def metric(self, name: str, **labels: Any) -> list[Point]:
         """Data points of a metric whose labels include these."""
         self._collect()
-        return [
-            p for p in self.points.get(name, []) if labels.items() <= p.labels.items()
-        ]
+        return [p for p in self.points.get(name, []) if labels.items() <= p.labels.items()]
 
     def total(self, name: str, **labels: Any) -> float:
         """Sum of a counter, or count of a histogram, over the points with these labels."""
         return sum(p.count or p.value for p in self.metric(name, **labels))
+
+    def last(self, name: str, **labels: Any) -> float | None:
+        """The latest value of a gauge with these labels, or None where it was never set."""
+        points = self.metric(name, **labels)
+        return points[-1].value if points else None
 
     def _collect(self) -> None:
         data = self.reader.get_metrics_data()
@@ -107,9 +110,12 @@ def telemetry(
     reader.get_metrics_data()
     instruments.reset()
     measure.reset()
+    arrival.reset()
     live._reset()
     guard.failures.clear()
     monkeypatch.setattr(guard, "strict", True)
     monkeypatch.setattr(journey, "settings", Settings(mode="replay", mode_given=True))
+    token = context.attach(context.Context())  # what one test leaves there is not the next one's
     yield Telemetry(exporter, reader)
+    context.detach(token)
     guard.failures.clear()

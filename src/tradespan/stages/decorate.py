@@ -88,7 +88,9 @@ def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]
                 try:
                     step = functools.partial(inner.send, (yield item))
                 except GeneratorExit:
+                    one.resume()  # its clean-up is part of the stage
                     inner.close()
+                    one.pause()
                     raise
                 except BaseException as error:
                     step = functools.partial(inner.throw, error)
@@ -118,7 +120,9 @@ def _async_generator(block: Block, function: Callable[..., Any]) -> Callable[...
                 try:
                     step = functools.partial(inner.asend, (yield item))
                 except GeneratorExit:
+                    one.resume()
                     await inner.aclose()
+                    one.pause()
                     raise
                 except BaseException as error:
                     step = functools.partial(inner.athrow, error)

@@ -1,26 +1,23 @@
-"""What a stage records: its wait on arrival, and its metrics when it ends."""
+"""What a stage records when it begins and when it ends."""
 
 from __future__ import annotations
 
 import functools
-import threading
 import time
-from collections import OrderedDict
-from datetime import date, datetime
-from decimal import Decimal
-from enum import Enum
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Protocol
-from uuid import UUID
 
 from opentelemetry import trace
 
 from tradespan import instruments
 from tradespan import journey as journeys
 from tradespan.guard import guard
-from tradespan.journey import Hop, Journey
+from tradespan.journey import Journey
 from tradespan.semconv import metrics
 from tradespan.semconv.model import StageDefinition
+from tradespan.stages.memory import Memory
+from tradespan.stages.values import plain
 
 _METRICS = guard("stage.metrics")
 
@@ -33,32 +30,9 @@ class Measured(Protocol):
     values: dict[str, Any]
     outcome: Any
     wait: float | None
-    attempt: int | None
 
 
-class Memory:
-    """How often each of the latest keys has been seen; bounded.
-
-    Arguments:
-        size: most keys remembered.
-    """
-
-    def __init__(self, size: int = 10_000) -> None:
-        self._size = size
-        self._seen: OrderedDict[object, int] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def count(self, key: object) -> int:
-        """See a key once more; 1 for the first time."""
-        with self._lock:
-            times = self._seen.pop(key, 0) + 1
-            self._seen[key] = times
-            if len(self._seen) > self._size:
-                self._seen.popitem(last=False)
-        return times
-
-
-_deliveries, _ends = Memory(), Memory()
+_ends = Memory()
 _introduced: set[tuple[str, str]] = set()
 
 
@@ -66,69 +40,6 @@ _introduced: set[tuple[str, str]] = set()
 def tracer() -> trace.Tracer:
     """The tracer of all stages."""
     return trace.get_tracer("tradespan", version("tradespan"))
-
-
-def plain(value: Any) -> Any:
-    """A value as a span attribute can hold it: text, number, boolean, or a list of these."""
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, Enum):
-        return plain(value.value)
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, date):  # a datetime is one
-        return value.isoformat()
-    if getattr(value, "size", None) == 1 and hasattr(value, "item"):  # a scalar of numpy
-        return plain(value.item())
-    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-        return [text(v) for v in value]
-    return text(value) if isinstance(value, UUID | BaseException) else f"<{type(value).__name__}>"
-
-
-def text(value: object) -> str:
-    """A value as text that can be encoded, at most 4096 characters. Never raises."""
-    try:
-        return str(value)[:4096].encode("utf-8", "replace").decode()
-    except Exception:
-        return f"<{type(value).__name__}>"
-
-
-def begun(journey: Journey) -> None:
-    """Count a journey that begins here."""
-    where = {"pipeline": journey.pipeline, "trigger": journey.trigger}
-    instruments.record(metrics.TRADING_JOURNEY_BEGUN, 1, where)
-
-
-def broken(journey: Journey, reason: str) -> None:
-    """Count a hand-off whose journey could not be read."""
-    where = {"pipeline": journey.pipeline, "reason": reason}
-    instruments.record(metrics.TRADING_JOURNEY_BROKEN, 1, where)
-
-
-def arrival(stage: Measured, hop: Hop, journey: Journey) -> None:
-    """Take the wait and the attempt from the hand-off, for the first stage after it."""
-    if not hop.take():
-        return
-    where = {"pipeline": journey.pipeline, "stage": stage.name}
-    problem, wait = hop.problem, None
-    if hop.sent_ns is not None:
-        wait = (time.time_ns() - hop.sent_ns) / 1e9
-        if wait > journeys.settings.max_wait:
-            problem, wait = "stale", None
-        elif wait < 0:
-            problem, wait = "skew", 0.0
-    if problem:
-        anomaly = {**where, "reason": problem}
-        instruments.record(metrics.TRADING_HANDOFF_ANOMALIES, 1, anomaly)
-    stage.wait = wait
-    if hop.stamp:
-        times = _deliveries.count((stage.name, hop.stamp))
-        stage.attempt = max(times, stage.attempt or 1)
-    if stage.attempt is not None and stage.attempt > 1:
-        again = {"pipeline": journey.pipeline, "reason": "entry"}
-        instruments.record(metrics.TRADING_JOURNEY_REDELIVERED, 1, again)
 
 
 def began(stage: Measured, journey: Journey) -> None:
@@ -233,8 +144,7 @@ def _feed_age(stage: Measured) -> None:
 
 
 def reset() -> None:
-    """Forget deliveries, ends and introductions; for tests."""
-    global _deliveries, _ends
-    _deliveries, _ends = Memory(), Memory()
+    """Forget ends and introductions; for tests."""
+    _ends.clear()
     _introduced.clear()
     tracer.cache_clear()

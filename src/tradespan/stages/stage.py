@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import time
 from collections.abc import Callable
@@ -11,23 +10,23 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from tradespan import journey as journeys
 from tradespan.guard import guard
-from tradespan.handoffs import carrier as carriers
 from tradespan.journey import Journey
 from tradespan.semconv import attributes as names
 from tradespan.semconv.model import Outcome, StageDefinition
 from tradespan.semconv.stages import COMMON_FEEDS, LABELS, STAGES
-from tradespan.stages import live, measure
+from tradespan.stages import arrival, live, measure
 from tradespan.stages.decorate import decorate
+from tradespan.stages.outcome import FAILED, outcome_of
+from tradespan.stages.values import plain, text
 
 F = TypeVar("F", bound=Callable[..., Any])
 _STAGE: Final = context.create_key("tradespan-stage")
 _BEGIN, _END, _SET = guard("stage.begin"), guard("stage.end"), guard("stage.set")
 NO_CARRIER: Final = object()
-_FAILED: Final = ("error", "timeout")
 
 
 class Stage:
@@ -165,52 +164,31 @@ class Stage:
         if not journeys.settings.enabled:
             return
         given = self._carrier is not NO_CARRIER
-        ctx = carriers.arrived(self._carrier) if given else context.get_current()
-        arrived = journeys.current_journey(ctx)
-        hop = journeys.current_hop(ctx)
-        self._ledger = journeys.current_ledger(ctx)
-        links: list[Link] = []
-        if self.definition.begins or arrived is None:
-            if arrived is not None and arrived.trigger == "signal":  # not inside another's trace
-                links = [Link(trace.get_current_span(ctx).get_span_context())]
-                ctx = trace.set_span_in_context(trace.INVALID_SPAN, ctx)
-            self.journey = self._new_journey(hop)
-            ctx = journeys.with_journey(self.journey, ctx)
-        else:
-            self.journey = arrived
-        if self.definition.begins:  # what came before belongs to another journey
-            ctx = journeys.with_hop(None, ctx)
+        ctx = arrival.from_carrier(self._carrier) if given else context.get_current()
+        signal_id = self.values.pop("signal_id", None)
+        came = arrival.arrive(ctx, self.definition.begins, signal_id)
+        self.journey, self._ledger = came.journey, came.ledger
         self._started_ns = time.perf_counter_ns()
-        if hop is not None and not self.definition.begins:
-            measure.arrival(self, hop, self.journey)
-        measure.began(self, self.journey)
+        if came.hop is not None:
+            self.wait, self.attempt = arrival.delivery(
+                came.hop, self.name, came.journey, self.attempt
+            )
+        measure.began(self, came.journey)
         self._span = measure.tracer().start_span(
             self.name,
-            ctx,
+            came.ctx,
             SpanKind.CONSUMER if given else SpanKind.INTERNAL,
-            {names.TRADING_STAGE: self.name, **self.journey.entries()},
-            links,
+            {names.TRADING_STAGE: self.name, **came.journey.entries()},
+            came.links,
         )
-        ctx = journeys.with_ledger(self.nested, trace.set_span_in_context(self._span, ctx))
+        inside = journeys.with_ledger(self.nested, trace.set_span_in_context(self._span, came.ctx))
         self._ended = False
         self._outside = context.get_current()
-        context.attach(context.set_value(_STAGE, self, ctx))
+        context.attach(context.set_value(_STAGE, self, inside))
         live.add(self)
 
-    def _new_journey(self, hop: journeys.Hop | None) -> Journey:
-        signal_id = self.values.pop("signal_id", None)
-        if self.definition.begins:
-            journey = journeys.begin(signal_id)
-        elif hop is not None and hop.broken:
-            journey = journeys.begin(signal_id, "broken")
-            measure.broken(journey, hop.broken)
-        else:
-            journey = journeys.begin(signal_id, "manual")
-        measure.begun(journey)
-        return journey
-
     def _finish(self, error: BaseException | None, by: str | None) -> None:
-        raised: Outcome | None = "cancelled" if by else _outcome(error)
+        raised: Outcome | None = "cancelled" if by else outcome_of(error)
         if raised and raised != self.outcome:
             self._unsay()
         outcome = self.outcome = raised or self.outcome or "ok"
@@ -225,10 +203,10 @@ class Stage:
         try:
             last = measure.ended(self, self.journey, seconds, work, self._is_end(outcome))
             self._describe(outcome, last, by)
-            if outcome in _FAILED:
+            if outcome in FAILED:
                 reason = self.values.get("reason", "") if error is None else error
-                self._span.set_status(StatusCode.ERROR, measure.text(reason))
-            if error is not None and outcome in _FAILED:
+                self._span.set_status(StatusCode.ERROR, text(reason))
+            if error is not None and outcome in FAILED:
                 self._span.record_exception(error)
         finally:
             self._span.end()
@@ -259,7 +237,7 @@ class Stage:
         if by:
             attributes[names.TRADING_CANCELLED_BY] = by
         for key, value in self.values.items():
-            attributes[names.SPAN_VALUES.get(key, key)] = measure.plain(value)
+            attributes[names.SPAN_VALUES.get(key, key)] = plain(value)
         self._span.set_attributes(attributes)
 
 
@@ -275,16 +253,3 @@ def _open_context(ctx: Context) -> Context:
         if stage is None or not stage._ended:
             return ctx
         ctx = stage._outside
-
-
-def _outcome(error: BaseException | None) -> Outcome | None:
-    """How an exception ends a stage."""
-    if error is None:
-        return None
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, Exception):
-        return "error"
-    if isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt | SystemExit):
-        return "cancelled"
-    return "error"
