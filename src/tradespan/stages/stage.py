@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
@@ -58,6 +59,7 @@ class Stage:
             name, labels=LABELS, feeds=COMMON_FEEDS
         )
         self.values = {key: value for key, value in values.items() if value is not None}
+        self._given = dict(self.values)
         self.journey: Journey | None = None
         self.attempt = attempt
         self.outcome: Outcome | None = None
@@ -163,6 +165,13 @@ class Stage:
     def _begin(self) -> None:
         if not journeys.settings.enabled:
             return
+        if self.journey is not None:  # used a second time
+            self.values, self.nested, self.outcome, self._retried = (
+                dict(self._given),
+                [],
+                None,
+                False,
+            )
         given = self._carrier is not NO_CARRIER
         ctx = arrival.from_carrier(self._carrier) if given else context.get_current()
         signal_id = self.values.pop("signal_id", None)
@@ -173,7 +182,6 @@ class Stage:
             self.wait, self.attempt = arrival.delivery(
                 came.hop, self.name, came.journey, self.attempt
             )
-        measure.began(self, came.journey)
         self._span = measure.tracer().start_span(
             self.name,
             came.ctx,
@@ -186,6 +194,7 @@ class Stage:
         self._outside = context.get_current()
         context.attach(context.set_value(_STAGE, self, inside))
         live.add(self)
+        measure.began(self, came.journey)
 
     def _finish(self, error: BaseException | None, by: str | None) -> None:
         raised: Outcome | None = "cancelled" if by else outcome_of(error)
@@ -207,7 +216,8 @@ class Stage:
                 reason = self.values.get("reason", "") if error is None else error
                 self._span.set_status(StatusCode.ERROR, text(reason))
             if error is not None and outcome in FAILED:
-                self._span.record_exception(error)
+                with suppress(Exception):  # its own text may fail
+                    self._span.record_exception(error)
         finally:
             self._span.end()
 
