@@ -6,7 +6,8 @@ Start a service with `opentelemetry-instrument python service.py`, and mark its 
         e.filled(quantity=0.1, price=97_000.0)
 """
 
-from tradespan.distro import configure
+from typing import Any
+
 from tradespan.handoffs.carrier import extract, inject
 from tradespan.journey import Journey, current_journey
 from tradespan.settings import ConfigError
@@ -25,6 +26,21 @@ from tradespan.stages.typed import (
     stage,
     validation,
 )
+
+
+def configure(**overrides: Any) -> None:
+    """The same set-up as `opentelemetry-instrument`, from code; call it before other imports.
+
+    Arguments:
+        overrides: fields of `tradespan.settings.Settings`; the environment gives the rest.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    from tradespan import distro  # imports the SDK, which a stage does not need
+
+    distro.configure(**overrides)
+
 
 __all__ = [
     "Call",

@@ -85,14 +85,7 @@ class Configurator(_OTelSDKConfigurator):
 
 
 def configure(**overrides: Any) -> None:
-    """The same set-up as `opentelemetry-instrument`, from code; call it before other imports.
-
-    Arguments:
-        overrides: fields of `tradespan.settings.Settings`; the environment gives the rest.
-
-    Raises:
-        ConfigError: a setting cannot be used.
-    """
+    """Run both entry points with these settings; see `tradespan.configure`."""
     from dataclasses import replace
 
     from opentelemetry.instrumentation.auto_instrumentation._load import _load_instrumentors

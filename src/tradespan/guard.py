@@ -23,9 +23,16 @@ def failed(site: str, error: BaseException) -> None:
             "telemetry failed at %s and goes on without it: %s: %s (later ones are only counted)",
             site,
             type(error).__name__,
-            error,
+            _text(error),
             exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
         )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "it has no text"
 
 
 class guard:  # noqa: N801 - reads as a keyword

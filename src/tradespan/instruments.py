@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections.abc import Iterable, Mapping
@@ -77,6 +78,7 @@ def reset() -> None:
     with _lock:
         _instruments.clear()
         _seen.clear()
+        _meter.cache_clear()
 
 
 def _within(metric: Metric, key: str, value: Any) -> str:
@@ -98,8 +100,13 @@ def _overflow(key: str) -> str:
     return OTHER
 
 
+@functools.cache
+def _meter() -> api.Meter:
+    return api.get_meter("tradespan", version("tradespan"))
+
+
 def _create(metric: Metric) -> Any:
-    meter = api.get_meter("tradespan", version("tradespan"))
+    meter = _meter()
     if metric is registry.TRADESPAN_TELEMETRY_FAILURES:
         return meter.create_observable_counter(
             metric.name, [_failures], unit=metric.unit, description=metric.brief

@@ -145,7 +145,7 @@ def current_ledger(ctx: Context | None = None) -> Ledger | None:
 
 def spent(ledger: Ledger) -> int:
     """Nanoseconds that a ledger covers; what overlaps counts once."""
-    total, reached = 0, 0
+    total, reached = 0, min((start for start, _ in ledger), default=0)
     for start, end in sorted(ledger):
         total += max(0, end - max(start, reached))
         reached = max(reached, end)

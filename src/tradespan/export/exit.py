@@ -14,6 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from opentelemetry import metrics
+
+from tradespan.export import outage
+
 log = logging.getLogger("tradespan")
 
 
@@ -50,9 +54,11 @@ class LastFlush:
             self._go.set()
         for done in self._done:
             done.wait(max(0.0, deadline - time.monotonic()))
+        if first and not all(done.is_set() for done in self._done):
+            _quietly(lambda: outage.unsent(self._timeout))
 
     def _start(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while this very thread holds it
         self._go = threading.Event()
         self._begun = False
         self._done = [threading.Event() for _ in self._flushes]
@@ -68,11 +74,30 @@ class LastFlush:
         done.set()
 
     def _after_fork(self) -> None:
+        _quietly(forget_what_the_parent_counted)
         self._start()
-        if "multiprocessing.util" in sys.modules:  # forked workers skip atexit
-            from multiprocessing.util import Finalize
+        if "multiprocessing.util" in sys.modules:  # its forked children skip atexit ...
+            from multiprocessing.util import register_after_fork
 
-            Finalize(None, self.run, exitpriority=0)
+            register_after_fork(self, LastFlush._at_the_childs_end)
+
+    def _at_the_childs_end(self) -> None:
+        from multiprocessing.util import Finalize  # ... and forget what was finalized before now
+
+        Finalize(None, self.run, exitpriority=-100)
+
+
+def forget_what_the_parent_counted() -> None:
+    """Let a forked child count from nothing: it exports under an id of its own.
+
+    The SDK keeps the parent's figures in the child, so that a sum over processes has them twice,
+    and a lock that another thread of the parent held at the fork stays locked for ever.
+    """
+    consumer = getattr(metrics.get_meter_provider(), "_measurement_consumer", None)
+    if consumer is not None:
+        consumer._lock = threading.Lock()
+        for reader in list(consumer._reader_storages):
+            consumer.add_metric_reader(reader)
 
 
 def _quietly(step: Callable[[], object]) -> None:

@@ -13,16 +13,24 @@ from typing import Any
 
 import wrapt
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from tradespan import journey as journeys
-from tradespan.export.outage import Outage
+from tradespan.export.outage import Outage, going_on
 from tradespan.guard import guard
 
 _HAND_OVER = guard("logs.hand_over")
 _IDS = guard("logs.ids")
 _INTERNAL = ("opentelemetry", "urllib3", "tradespan.outage")
-_EXPORTERS = ("opentelemetry.exporter", "opentelemetry.sdk.metrics._internal.export")
+_EXPORTERS = (
+    "opentelemetry.exporter",
+    "opentelemetry.sdk.metrics._internal.export",
+    "opentelemetry.sdk._shared_internal",
+)
+_REFUSED = ("Failed to export",)
+_FAILED = (*_REFUSED, "Transient error", "Exception while", "Shutdown in progress", "Exporter al")
+_DROPPED = ("Queue full",)
 
 
 class JourneyLogIds(LogRecordProcessor):
@@ -66,9 +74,7 @@ def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
         wrapped: Callable[..., None], logger: logging.Logger, args: Any, kwargs: Any
     ) -> None:
         record: logging.LogRecord = kwargs.get("record") or args[0]
-        if record.name.startswith(_EXPORTERS):
-            if record.levelno >= logging.WARNING:
-                outage.failed()
+        if _of_the_export(record) or _of_an_outage(record, outage):
             return
         if record.levelno >= logger.getEffectiveLevel() and record.levelno > logger.manager.disable:
             wrapped(*args, **kwargs)
@@ -78,6 +84,23 @@ def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
 
     wrapt.wrap_function_wrapper(logging, "Logger.isEnabledFor", is_enabled_for)
     wrapt.wrap_function_wrapper(logging, "Logger.callHandlers", call_handlers)
+
+
+def _of_the_export(record: logging.LogRecord) -> bool:
+    """Whether the exporters' own HTTP client speaks: a console at DEBUG is not for that."""
+    return record.name.startswith("urllib3") and not is_instrumentation_enabled()
+
+
+def _of_an_outage(record: logging.LogRecord, outage: Outage) -> bool:
+    """Whether an exporter complains of the Collector: then it is said once, in our words."""
+    if not record.name.startswith(_EXPORTERS):
+        return False
+    message = str(record.msg)
+    if message.startswith(_FAILED):
+        refused = message.startswith(_REFUSED) and "due to timeout" not in message
+        outage.failed(record.getMessage() if refused else "")
+        return True
+    return message.startswith(_DROPPED) and going_on()
 
 
 def _internal(name: str) -> bool:

@@ -56,6 +56,8 @@ class FlushOnSigterm:
             again.daemon = True
             again.start()
             return
+        if os.getpid() == 1:  # a container's first process: its default action is to go on
+            return
         self._flush()
         self._signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

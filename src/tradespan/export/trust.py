@@ -63,10 +63,22 @@ def install() -> None:
     wrapt.register_post_import_hook(_hook_aiohttp, "aiohttp.client_reqrep")
 
 
-def _allowed(host: object) -> bool:
-    text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
+def _allowed(host: object, proxy: object = None) -> bool:
+    """Whether a request may carry our context; when in doubt it may not.
+
+    Arguments:
+        host: where it goes.
+        proxy: who else reads its headers on the way, if anybody.
+    """
     settings = journeys.settings
-    return trusted(text, settings.propagate_to, settings.propagate_never)
+    with _HOOK:
+        hosts = [_text(host)] if proxy is None else [_text(host), _text(proxy)]
+        return all(trusted(h, settings.propagate_to, settings.propagate_never) for h in hosts)
+    return False
+
+
+def _text(host: object) -> str:
+    return host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
 
 
 def _names() -> set[str]:
@@ -75,8 +87,12 @@ def _names() -> set[str]:
 
 
 def _hook_httpcore(module: Any) -> None:
-    def before(request: Any) -> bool:
-        allowed = _allowed(request.url.host)
+    def before(pool: Any, request: Any) -> bool:
+        proxy = getattr(pool, "_proxy_url", None) or getattr(
+            getattr(pool, "_proxy", None), "url", None
+        )
+        readable = proxy if request.url.scheme == b"http" else None
+        allowed = _allowed(request.url.host, readable.host if readable else None)
         if not allowed:
             names = {name.encode() for name in _names()}
             request.headers = [pair for pair in request.headers if pair[0].lower() not in names]
@@ -87,19 +103,19 @@ def _hook_httpcore(module: Any) -> None:
             found = [v.decode() for k, v in response.headers if k.lower() == HEADER.encode()]
             note_remote(found, began_ns)
 
-    def send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    def send(wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
         began_ns, allowed = time.perf_counter_ns(), False
         with _HOOK:
-            allowed = before(kwargs.get("request") or args[0])
+            allowed = before(pool, kwargs.get("request") or args[0])
         response = wrapped(*args, **kwargs)
         with _HOOK:
             after(allowed, response, began_ns)
         return response
 
-    async def async_send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    async def async_send(wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
         began_ns, allowed = time.perf_counter_ns(), False
         with _HOOK:
-            allowed = before(kwargs.get("request") or args[0])
+            allowed = before(pool, kwargs.get("request") or args[0])
         response = await wrapped(*args, **kwargs)
         with _HOOK:
             after(allowed, response, began_ns)
@@ -110,13 +126,19 @@ def _hook_httpcore(module: Any) -> None:
 
 
 def _hook_requests(module: Any) -> None:
+    def proxy(url: str, args: Any, kwargs: Any) -> str | None:
+        proxies = kwargs.get("proxies") or (args[5] if len(args) > 5 else None)
+        found = module.select_proxy(url, proxies) if url.lower().startswith("http:") else None
+        return _host(found if "://" in found else f"http://{found}") if found else None
+
     def send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
         began_ns, allowed = time.perf_counter_ns(), False
         request = kwargs.get("request") or args[0]
         taken: Mapping[str, str] = {}
         with _HOOK:
-            allowed = _allowed(_host(request.url))
-            taken = {} if allowed else _take(request.headers)
+            allowed = _allowed(_host(request.url), proxy(request.url, args, kwargs))
+        if not allowed:
+            taken = _take(request.headers)
         try:
             response = wrapped(*args, **kwargs)
         finally:
@@ -131,9 +153,12 @@ def _hook_requests(module: Any) -> None:
 
 def _hook_aiohttp(module: Any) -> None:
     async def send(wrapped: Callable[..., Any], request: Any, args: Any, kwargs: Any) -> Any:
+        allowed = False
         with _HOOK:
-            if not _allowed(request.url.host):
-                _take(request.headers)
+            proxy = getattr(request, "proxy", None) if request.url.scheme == "http" else None
+            allowed = _allowed(request.url.host, proxy.host if proxy else None)
+        if not allowed:
+            _take(request.headers)
         return await wrapped(*args, **kwargs)
 
     for name in ("send", "_send"):  # 3.14 made it private

@@ -113,4 +113,4 @@ def _pairs(carrier: Any, wanted: set[str]) -> Iterable[tuple[Any, Any]]:
 def _text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "replace")
-    return str(value)
+    return str(value).encode("utf-8", "replace").decode()
