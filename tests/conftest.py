@@ -83,34 +83,43 @@ class Telemetry:
                     )
 
 
+class _PerTest(metrics.MeterProvider):
+    """The global provider, which can be set only once: hands out the meters of the test's own."""
+
+    current: metrics.MeterProvider = metrics.NoOpMeterProvider()
+
+    def get_meter(self, *args: Any, **kwargs: Any) -> metrics.Meter:
+        """A meter of the provider of the test that runs."""
+        return self.current.get_meter(*args, **kwargs)
+
+
 @pytest.fixture(scope="session")
-def _providers() -> tuple[InMemorySpanExporter, InMemoryMetricReader]:
+def _providers() -> tuple[InMemorySpanExporter, _PerTest]:
     exporter = InMemorySpanExporter()
     tracing = TracerProvider(id_generator=SystemIdGenerator(), shutdown_on_exit=False)
     tracing.add_span_processor(JourneyIds())
     tracing.add_span_processor(HoldUndecided(SimpleSpanProcessor(exporter)))
     trace.set_tracer_provider(tracing)
-    delta = AggregationTemporality.DELTA
-    reader = InMemoryMetricReader(
-        preferred_temporality={Counter: delta, Histogram: delta, UpDownCounter: delta}
-    )
-    metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
+    meters = _PerTest()
+    metrics.set_meter_provider(meters)
     propagate.set_global_textmap(JourneyPropagator(propagate.get_global_textmap()))
-    return exporter, reader
+    return exporter, meters
 
 
 @pytest.fixture
 def telemetry(
-    _providers: tuple[InMemorySpanExporter, InMemoryMetricReader],
-    monkeypatch: pytest.MonkeyPatch,
+    _providers: tuple[InMemorySpanExporter, _PerTest], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Telemetry]:
     """A clean start: nothing exported, nothing seen, failures of ours are raised."""
-    exporter, reader = _providers
+    exporter, meters = _providers
     exporter.clear()
-    reader.get_metrics_data()
+    delta = AggregationTemporality.DELTA
+    reader = InMemoryMetricReader(
+        preferred_temporality={Counter: delta, Histogram: delta, UpDownCounter: delta}
+    )
+    meters.current = MeterProvider([reader], shutdown_on_exit=False)
     instruments.reset()
     measure.reset()
-    arrival.reset()
     live._reset()
     guard.failures.clear()
     monkeypatch.setattr(guard, "strict", True)
