@@ -15,6 +15,7 @@ from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 from tradespan import instruments
 from tradespan import journey as journeys
 from tradespan import settings as setting
+from tradespan.semconv.attributes import TRADING_MODE
 from tradespan.settings import ConfigError, Settings
 
 log = logging.getLogger("tradespan")
@@ -98,6 +99,7 @@ def configure(**overrides: Any) -> None:
     journeys.settings = replace(setting.load(), **overrides)
     if journeys.settings.enabled:
         say_defaults()
+        warn_of_what_is_unset()
         Configurator().configure()
         _load_instrumentors(distro)
 
@@ -164,7 +166,7 @@ def resource_attributes() -> dict[str, Any]:
     """Our resource attributes; those that the user gave stay the user's."""
     from opentelemetry.sdk.resources import OTELResourceDetector
 
-    ours = {"trading.mode": journeys.settings.mode}
+    ours = {TRADING_MODE: journeys.settings.mode}
     return {**ours, **OTELResourceDetector().detect().attributes}
 
 

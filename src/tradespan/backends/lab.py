@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from tradespan.backends import jaeger, loki, prometheus
 from tradespan.backends.http import Endpoint
 from tradespan.backends.protocol import BackendError, LogLine, Span
+from tradespan.semconv.attributes import TRADING_SIGNAL_ID
 
 _NS = 1_000_000_000
 _AHEAD_S = 60  # clocks of services may be ahead of ours by as much
@@ -48,7 +49,7 @@ class LabBackend:
 
     def journey(self, signal_id: str) -> Sequence[Span]:
         """See `Backend.journey`."""
-        found = self._traces({"trading.signal.id": signal_id})
+        found = self._traces({TRADING_SIGNAL_ID: signal_id})
         return [span for span in found if span.signal_id == signal_id]
 
     def total(

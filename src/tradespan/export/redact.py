@@ -26,15 +26,15 @@ _VALUES = (
     (re.compile(r"(?i)\b(bearer)\s+(?=\S*[\d._-])[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
     (re.compile(r"\b([Bb]asic|BASIC)\s+(?=\S*[\dA-Z=])[A-Za-z\d+/]{8,}={0,2}"), rf"\1 {MASK}"),
     (re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@"), rf"\1:{MASK}@"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
+    (re.compile(r"\beyJ[\w-]{8,2000}\.[\w-]{8,4000}\.[\w-]*"), MASK),
     (re.compile(r"\b(?:sk|pk|ghp|xox[abp])[-_][\w-]{16,}"), MASK),
     (
-        re.compile(
-            r"(?i)(\b[\w-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|"
-            r"token|signature|(?:api|access)-sign)[\"']?\s*[=:]\s*)"
-            r"(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&}]+)"
+        re.compile(  # a key; its value up to the closing quote, or the end of a text cut short
+            r"(?is)((?:password|passwd|passphrase|secret|(?:api|access)[_-]?key|token|signature|"
+            r"(?:api|access)-sign)(?:\\{0,8}[\"'])?\s{0,8}[=:]\s{0,8})"
+            r"(?:(\\{0,8}[\"'])(?:(?!\2).)*|[^\s\"',;&}\\]+)"
         ),
-        rf"\1{MASK}",
+        rf"\1\2{MASK}",
     ),
 )
 _REDACT = guard("export.redact")
@@ -62,14 +62,14 @@ class Redactor:
             return self.text(value)
         if isinstance(value, Mapping):
             return self.attributes(value)
-        if isinstance(value, list | tuple):
+        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
             return [self.value(v) for v in value]
         return value
 
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Attributes with the values of secret keys masked whole, and texts masked inside."""
         return {
-            key: MASK if any(k.search(key) for k in self._keys) else self.value(value)
+            str(key): MASK if any(k.search(str(key)) for k in self._keys) else self.value(value)
             for key, value in attributes.items()
         }
 

@@ -96,16 +96,21 @@ def up(
             report=report,
             folder=_data(settings),
         )
-        stack.start()
-        processes = {name: child.identity for name, child in stack.children.items()}
-        running = Running(stack.addresses, processes, stack.folder)
-        try:
-            _write(running, settings)
-        except BaseException:
-            stack.stop()
-            raise
-        stack.leave_running()
-        return running, True
+        return _leave_running(stack, settings), True
+
+
+def _leave_running(stack: Stack, settings: ReadSettings) -> Running:
+    """Start it, and write down what `down` needs; what cannot be written down is stopped."""
+    stack.start()
+    processes = {name: child.identity for name, child in stack.children.items()}
+    running = Running(stack.addresses, processes, stack.folder)
+    try:
+        _write(running, settings)
+    except BaseException:
+        stack.stop()
+        raise
+    stack.leave_running()
+    return running
 
 
 def down(settings: ReadSettings) -> Running | None:

@@ -106,9 +106,7 @@ def _place(stage: str, times: Mapping[str, _Times]) -> tuple[bool, int, str]:
     return (not starts, nearest_rank(starts, 50) if starts else 0, stage)
 
 
-def _row(
-    stage: str, times: _Times, counted: Mapping[tuple[str, ...], int], total: int
-) -> StageRow:
+def _row(stage: str, times: _Times, counted: Mapping[tuple[str, ...], int], total: int) -> StageRow:
     outcomes = {
         outcome: count for (name, outcome), count in sorted(counted.items()) if name == stage
     }

@@ -56,6 +56,11 @@ def is_ending_here() -> bool:
     return threading.get_ident() in _ending
 
 
+def is_closing() -> bool:
+    """Whether the gate is closed: a thread whose stage is over is held there too."""
+    return _closed.is_set()
+
+
 def end_all(by: str = "shutdown", patience: float = 0.2) -> None:
     """Close the gate, wait for stages that are just ending, end the open ones as cancelled.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from datetime import datetime
 from importlib.metadata import version
@@ -144,7 +145,10 @@ def _feed_age(stage: Measured) -> None:
 
 
 def reset() -> None:
-    """Forget ends and introductions; for tests."""
+    """Forget ends and introductions; for tests and for a forked child."""
     _ends.clear()
     _introduced.clear()
     tracer.cache_clear()
+
+
+os.register_at_fork(after_in_child=reset)

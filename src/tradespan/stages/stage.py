@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
@@ -19,13 +19,12 @@ from tradespan.journey import Journey
 from tradespan.semconv import attributes as names
 from tradespan.semconv.model import Outcome, StageDefinition
 from tradespan.semconv.stages import COMMON_FEEDS, LABELS, STAGES
-from tradespan.stages import arrival, live, measure
+from tradespan.stages import arrival, current, live, measure
 from tradespan.stages.decorate import decorate
 from tradespan.stages.outcome import FAILED, outcome_of
 from tradespan.stages.values import plain, text
 
 F = TypeVar("F", bound=Callable[..., Any])
-_STAGE: Final = context.create_key("tradespan-stage")
 _BEGIN, _END, _SET = guard("stage.begin"), guard("stage.end"), guard("stage.set")
 NO_CARRIER: Final = object()
 
@@ -68,8 +67,8 @@ class Stage:
         self._carrier = carrier
         self._ends = ends
         self._retried = False
-        self._ended = True
-        self._inside = self._outside = Context()
+        self.is_over = True
+        self._inside = self.outside = Context()
 
     @property
     def signal_id(self) -> str:
@@ -141,25 +140,25 @@ class Stage:
             error: the exception that left the block.
             by: who cancelled it, when it was not the block itself.
         """
-        if self._ended:
+        if self.is_over and not live.is_closing():
             return
         with live.ending(self, by is not None) as mine, _END:
             if mine:
-                self._ended = True
+                self.is_over = True
                 self._finish(error, by)
 
     def pause(self) -> None:
         """Leave the context to the consumer, between two steps of a generator."""
         with _SET:
-            if not self._ended:
+            if not self.is_over:
                 self._inside = context.get_current()
-                context.attach(self._outside)
+                context.attach(self.outside)
 
     def resume(self) -> None:
         """Come back to the context that the generator had."""
         with _SET:
-            if not self._ended:
-                self._outside = context.get_current()
+            if not self.is_over:
+                self.outside = context.get_current()
                 context.attach(self._inside)
 
     def _begin(self) -> None:
@@ -190,9 +189,9 @@ class Stage:
             came.links,
         )
         inside = journeys.with_ledger(self.nested, trace.set_span_in_context(self._span, came.ctx))
-        self._ended = False
-        self._outside = context.get_current()
-        context.attach(context.set_value(_STAGE, self, inside))
+        self.is_over = False
+        self.outside = context.get_current()
+        context.attach(current.with_stage(self, inside))
         live.add(self)
         measure.began(self, came.journey)
 
@@ -201,7 +200,7 @@ class Stage:
         if raised and raised != self.outcome:
             self._unsay()
         outcome = self.outcome = raised or self.outcome or "ok"
-        self._leave()
+        current.leave(self)
         ended_ns = time.perf_counter_ns()
         waited = int((self.wait or 0.0) * 1e9)
         if self._ledger is not None:
@@ -220,11 +219,6 @@ class Stage:
                     self._span.record_exception(error)
         finally:
             self._span.end()
-
-    def _leave(self) -> None:
-        """Restore what stood around the stage, where the stage is still what is current."""
-        if context.get_value(_STAGE) is self:
-            context.attach(_open_context(self._outside))
 
     def _unsay(self) -> None:
         """Forget the words for an outcome that is no longer the one."""
@@ -253,13 +247,4 @@ class Stage:
 
 def current_stage() -> Stage | None:
     """The innermost stage that is going on here, or None."""
-    return cast("Stage | None", context.get_value(_STAGE, _open_context(context.get_current())))
-
-
-def _open_context(ctx: Context) -> Context:
-    """The context, or the nearest one around it, whose stage has not ended."""
-    while True:
-        stage = cast("Stage | None", context.get_value(_STAGE, ctx))
-        if stage is None or not stage._ended:
-            return ctx
-        ctx = stage._outside
+    return cast("Stage | None", current.innermost())
