@@ -38,7 +38,8 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 
 types: $(VENV)/.ready-dev
-	$(BIN)/mypy src tools examples/crypto_pipeline
+	$(BIN)/mypy src tools
+	MYPYPATH=src:examples/crypto_pipeline $(BIN)/mypy examples/crypto_pipeline
 
 generated: $(VENV)/.ready-dev
 	$(BIN)/python tools/generate.py --check

@@ -19,7 +19,7 @@ from tradespan.export.ids import SystemIdGenerator
 from tradespan.export.propagation import JourneyPropagator
 from tradespan.export.spans import HoldUndecided, JourneyIds
 from tradespan.settings import Settings
-from tradespan.stages import arrival, live, measure
+from tradespan.stages import live, measure
 
 Labels = dict[str, Any]
 

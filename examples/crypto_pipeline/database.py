@@ -28,7 +28,7 @@ SCHEMA = (
 
 
 class Database:
-    """One connection, for one thread."""
+    """One connection, for one thread at a time."""
 
     def __init__(self, url: str) -> None:
         self._postgres = url.startswith(("postgresql://", "postgres://"))
@@ -126,7 +126,7 @@ def _sqlite(url: str) -> sqlite3.Connection:
     if not url.startswith("sqlite:///"):
         raise ValueError(f"DATABASE_URL={url!r}: give sqlite:///FILE or postgresql://...")
     file = Path(url.removeprefix("sqlite:///"))
-    connection = sqlite3.connect(file, timeout=10.0, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=10.0, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -140,4 +140,7 @@ def _postgres(url: str) -> Any:
     except ImportError:
         hint = "hint: pip install 'psycopg[binary]'"
         raise RuntimeError(f"PostgreSQL needs psycopg\n{hint}") from None
-    return psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5)
+    try:
+        return psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        raise RuntimeError(f"the database does not answer: {error}") from None

@@ -7,6 +7,7 @@ did not answer) is delivered again, at most DELIVERIES times in all.
 import json
 import logging
 import os
+import socket
 import threading
 import time
 from typing import Any
@@ -159,9 +160,22 @@ def connect() -> redis.Redis:
     return stream
 
 
-def consume() -> None:
+def wait_for(url: str) -> None:
+    """Wait until a peer takes connections; one that still starts must not cost a delivery."""
+    peer = httpx.URL(url)
+    while True:
+        try:
+            socket.create_connection((peer.host, peer.port or 80), timeout=1.0).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+
+
+def consume(stream: redis.Redis, db: database.Database) -> None:
     """Read the stream for ever; first what an earlier run of this program left undecided."""
-    stream, db = connect(), database.from_environment()
+    for peer in (LLM_URL, RISK_URL):
+        wait_for(peer)
     idle, looked = 0.0, -RETRY_AFTER
     while True:
         try:
@@ -178,6 +192,7 @@ def consume() -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=consume, daemon=True).start()
+    joined = connect(), database.from_environment()
+    threading.Thread(target=consume, args=joined, daemon=True).start()
     port = service_port(8023)
     uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=5)

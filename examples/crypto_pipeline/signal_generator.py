@@ -89,10 +89,8 @@ def evaluate(stream: redis.Redis, db: database.Database, at: int) -> None:
     stats["held" if signal_type == "hold" else "published"] += 1
 
 
-def replay() -> None:
+def replay(stream: redis.Redis, db: database.Database) -> None:
     """Go through the bars, again and again, until SIGNALS evaluations are made."""
-    stream = redis.Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
-    db = database.from_environment()
     tradespan.value("model_load_status", 1)
     started.wait()
     while not SIGNALS or stats["evaluated"] < SIGNALS:
@@ -110,6 +108,8 @@ def replay() -> None:
 if __name__ == "__main__":
     if os.environ.get("HOLD_START") != "1":
         started.set()
-    threading.Thread(target=replay, daemon=True).start()
+    redis_url = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+    joined = redis.Redis.from_url(redis_url), database.from_environment()
+    threading.Thread(target=replay, args=joined, daemon=True).start()
     port = service_port(8025)
     uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=5)

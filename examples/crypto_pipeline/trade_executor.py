@@ -134,9 +134,8 @@ def execute(row: database.Row, db: database.Database) -> None:
     stats[{"ok": "filled", "rejected": "rejected", "error": "retried"}[outcome]] += 1
 
 
-def poll() -> None:
+def poll(db: database.Database) -> None:
     """Take pending recommendations for ever; first what an earlier run of this program left."""
-    db = database.from_environment()
     db.release()
     while True:
         try:
@@ -153,6 +152,6 @@ def poll() -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=poll, daemon=True).start()
+    threading.Thread(target=poll, args=[database.from_environment()], daemon=True).start()
     port = service_port(8024)
     uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=5)

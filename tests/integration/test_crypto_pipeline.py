@@ -309,6 +309,24 @@ def test_no_service_outlives_a_pipeline_that_was_killed(pipeline, tmp_path):
             time.sleep(0.05)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://127.0.0.1:1/x", "error: the database does not answer: "),
+        ("mysql://127.0.0.1/x", "error: DATABASE_URL='mysql://127.0.0.1/x': give sqlite:///FILE"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_said_at_once(pipeline, tmp_path, url, words):
+    """Exit status 1 and one message, no traceback, before any service has started."""
+    if url.startswith("postgresql"):
+        pytest.importorskip("psycopg", reason="psycopg is missing (pip install psycopg)")
+    with pipeline("--database", url, MARK=str(tmp_path), **QUIET) as p:
+        assert p.wait() == 1
+        assert words in p.said()
+        assert "Traceback" not in p.said()
+    assert left_behind(str(tmp_path)) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_can_be_stopped_while_it_starts(tmp_path, number):
     """No wait for readiness, no leftovers, exit status 0."""

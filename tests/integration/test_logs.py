@@ -41,6 +41,8 @@ def test_the_console_is_left_as_it_was(way: str, tmp_path: Path) -> None:
         assert run(["talker.py", way], tmp_path, sending(collector)) == bare
     assert bare[1] + bare[2], "something is on the console"
     assert "a disabled line" not in bare[1] + bare[2]
+    if way == "basic":
+        assert "a handled line" in bare[1], "no level holds for a record that is handed in"
 
 
 @pytest.mark.parametrize("way", WAYS)

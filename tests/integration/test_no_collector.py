@@ -18,7 +18,7 @@ from .support.services import Service, free_port, service
 SLACK = 8.0
 """Seconds beside the bound: a loaded machine is not a defect; unbounded exits take 14 to 30."""
 
-PROTOCOLS = ["http/protobuf", "grpc"]
+WAYS = [("http/protobuf", "2s"), ("http/protobuf", "500ms"), ("grpc", "2s")]
 
 
 @contextmanager
@@ -55,8 +55,7 @@ def seconds_to_end(one: Service) -> float:
     return ended - float(one.stdout.split("done")[1])
 
 
-@pytest.mark.parametrize("bound", ["2s", "500ms"])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("protocol", "bound"), WAYS)
 @pytest.mark.parametrize("nobody", [refused, black_hole])
 def test_it_works_and_ends_in_time(nobody, protocol: str, bound: str, tmp_path: Path) -> None:
     """Signals go through, the exit code is the service's own, the exit is bounded, one line."""
@@ -150,3 +149,13 @@ def listening(port: int, only: str = "") -> Iterator[Collector]:
     collector.move(port, only)
     with collector:
         yield collector
+
+
+def test_an_open_stage_that_the_exit_ends_goes_no_further(tmp_path: Path) -> None:
+    """While the last flush waits, a thread is held where its stage, now cancelled, would end."""
+    with black_hole() as address:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
+        with service(["holding.py"], tmp_path, env) as one:
+            one.until(lambda: "open" in one.stdout)
+            assert one.stop() == -signal.SIGTERM
+            assert one.entries() == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from google.protobuf.message import DecodeError, Message
@@ -76,6 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self._take(self._body())
         except _RefusedError as refusal:
             self._answer(refusal.status, _TEXT, str(refusal).encode())
+            self._let_the_sender_finish()
         except DecodeError as error:
             message = f"not an OTLP protobuf message for {self.path}: {error}"
             self._answer(400, _TEXT, message.encode())
@@ -120,6 +123,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+
+    def _let_the_sender_finish(self) -> None:
+        """Read on for a moment where a body is left: a reset would overtake the answer."""
+        if self.close_connection:
+            with suppress(OSError):
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_WR)
+                self.connection.settimeout(1)
+                for _ in range(64):
+                    if not self.connection.recv(65536):
+                        return
 
     def log_message(self, *args: object) -> None:
         """Requests are not logged."""

@@ -40,7 +40,8 @@ class LastFlush:
         self._begun = False
         self._done: list[threading.Event] = []
         self._start()
-        os.register_at_fork(after_in_child=self._after_fork)
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._after_fork)
         atexit.register(self.run)
 
     def run(self) -> None:

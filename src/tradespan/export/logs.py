@@ -8,6 +8,7 @@ once, whatever the service configured.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -61,14 +62,18 @@ def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
         level: least level handed over; the service's own levels hold for its own handlers.
     """
     handler = LoggingHandler(level=level)
+    asked_for = threading.local()  # the logger whose record is let through for the export alone
 
     def is_enabled_for(
         wrapped: Callable[..., bool], logger: logging.Logger, args: Any, kwargs: Any
     ) -> bool:
         if wrapped(*args, **kwargs):
+            asked_for.export = None
             return True
         asked: int = kwargs.get("level", args[0] if args else 0)
-        return export and asked >= level and not _internal(logger.name) and not logger.disabled
+        let = export and asked >= level and not _internal(logger.name) and not logger.disabled
+        asked_for.export = logger if let else None
+        return let
 
     def call_handlers(
         wrapped: Callable[..., None], logger: logging.Logger, args: Any, kwargs: Any
@@ -76,7 +81,8 @@ def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
         record: logging.LogRecord = kwargs.get("record") or args[0]
         if _of_the_export(record) or _of_an_outage(record, outage):
             return
-        if record.levelno >= logger.getEffectiveLevel() and record.levelno > logger.manager.disable:
+        alone, asked_for.export = getattr(asked_for, "export", None) is logger, None
+        if not alone:
             wrapped(*args, **kwargs)
         if export and record.levelno >= level and not _internal(record.name):
             with _HAND_OVER:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 from opentelemetry import context, propagate
 from opentelemetry.context import Context
@@ -20,15 +20,13 @@ from tradespan.journey import Hop
 _INJECT = guard("handoff.inject")
 _EXTRACT = guard("handoff.extract")
 
-K = TypeVar("K")
-V = TypeVar("V")
 Headers = list[tuple[str, bytes]]
 
 
 @overload
 def inject(carrier: None = None) -> dict[str, str]: ...
 @overload
-def inject(carrier: Mapping[K, V]) -> dict[K | str, V | str]: ...
+def inject(carrier: Mapping[Any, Any]) -> dict[Any, Any]: ...
 @overload
 def inject(carrier: Sequence[tuple[str, bytes]]) -> Headers: ...
 def inject(carrier: Any = None) -> Any:
@@ -81,10 +79,16 @@ def arrived(carrier: object) -> Context:
     """The context that a carrier brings: parent span, journey and hop, and nothing from here."""
     with _EXTRACT:
         ctx = propagate.extract(_fields(carrier), context=Context())
-        if journeys.current_hop(ctx) is None:
-            return journeys.with_hop(Hop(problem="missing", broken="missing"), ctx)
-        return ctx
+        return ctx if journeys.current_hop(ctx) else _without_stamp(ctx)
     return journeys.with_hop(Hop(problem="malformed", broken="malformed"), Context())
+
+
+def _without_stamp(ctx: Context) -> Context:
+    """A context without a hop: nothing arrived, or another propagator than ours is configured."""
+    journey = journeys.read(ctx)
+    if journey is None:
+        return journeys.with_hop(Hop(problem="missing", broken="missing"), ctx)
+    return journeys.with_hop(Hop(problem="missing"), journeys.with_journey(journey, ctx))
 
 
 def _fields(carrier: object) -> dict[str, str]:

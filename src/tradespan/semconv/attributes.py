@@ -49,7 +49,9 @@ TRADING_PRICE: Final = "trading.price"
 TRADING_ORDER_ID: Final = "trading.order.id"
 """Id of the order at the venue."""
 TRADING_EVENT_TIME: Final = "trading.event.time"
-"""When the market event happened, by the data's own clock, RFC 3339 or ns since the epoch."""
+"""When the market event happened, by the data's own clock, seconds since the epoch."""
+TRADING_STATUS: Final = "trading.status"
+"""Status of a recommendation or of a trade execution."""
 TRADING_DECISION: Final = "trading.decision"
 """Decision of a validation or a risk assessment."""
 TRADING_RISK_SCORE: Final = "trading.risk.score"
@@ -162,6 +164,7 @@ SPAN_VALUES: Final[dict[str, str]] = {
     "price": TRADING_PRICE,
     "order_id": TRADING_ORDER_ID,
     "decision": TRADING_DECISION,
+    "status": TRADING_STATUS,
     "score": TRADING_RISK_SCORE,
     "risk_level": TRADING_RISK_LEVEL,
     "model": GEN_AI_REQUEST_MODEL,

@@ -82,4 +82,5 @@ def _reset() -> None:
     _closed.clear()
 
 
-os.register_at_fork(after_in_child=_reset)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_reset)

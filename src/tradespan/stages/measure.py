@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import time
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from tradespan.journey import Journey
 from tradespan.semconv import metrics
 from tradespan.semconv.model import StageDefinition
 from tradespan.stages.memory import Memory
-from tradespan.stages.values import plain
+from tradespan.stages.values import epoch_seconds, plain
 
 _METRICS = guard("stage.metrics")
 
@@ -137,11 +137,10 @@ def _feed_age(stage: Measured) -> None:
     event_time = stage.values.get("event_time")
     if not stage.definition.begins or journeys.settings.mode != "live" or event_time is None:
         return
-    if isinstance(event_time, datetime):
-        event_time = event_time.timestamp()
-    if isinstance(event_time, int | float):
+    age = time.time() - epoch_seconds(event_time)
+    if not math.isnan(age):
         feed = {"feed": stage.values.get("symbol")}
-        instruments.record(metrics.TRADING_FEED_AGE, max(0.0, time.time() - event_time), feed)
+        instruments.record(metrics.TRADING_FEED_AGE, max(0.0, age), feed)
 
 
 def reset() -> None:

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
@@ -22,7 +23,7 @@ from tradespan.semconv.stages import COMMON_FEEDS, LABELS, STAGES
 from tradespan.stages import arrival, current, live, measure
 from tradespan.stages.decorate import decorate
 from tradespan.stages.outcome import FAILED, outcome_of
-from tradespan.stages.values import plain, text
+from tradespan.stages.values import epoch_seconds, plain, text
 
 F = TypeVar("F", bound=Callable[..., Any])
 _BEGIN, _END, _SET = guard("stage.begin"), guard("stage.end"), guard("stage.set")
@@ -240,6 +241,8 @@ class Stage:
             attributes[names.TRADING_JOURNEY_END] = True
         if by:
             attributes[names.TRADING_CANCELLED_BY] = by
+        if isinstance(self.values.get("event_time"), datetime):
+            self.values["event_time"] = epoch_seconds(self.values["event_time"])
         for key, value in self.values.items():
             attributes[names.SPAN_VALUES.get(key, key)] = plain(value)
         self._span.set_attributes(attributes)

@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
+_MOST = 64  # items of a list
+_LARGEST = 2**63  # an integer attribute has 64 bits
+
 
 def plain(value: Any) -> Any:
-    """A value as a span attribute can hold it: text, number, boolean, or a list of these."""
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, bool | int | float):
-        return value
+    """A value as a span attribute can hold it: text, number, boolean, or a short list of these.
+
+    What is none of these is told by its type; nothing is turned into text that may be huge or
+    cyclic. Never raises.
+    """
+    if isinstance(value, list | tuple) and len(value) <= _MOST:
+        told = [_scalar(v) for v in value]
+        kinds = {type(v) for v in told}
+        return told if len(kinds) <= 1 else [str(v) for v in told]
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
     if isinstance(value, Enum):
-        return plain(value.value)
+        return _scalar(value.value)
+    if isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -_LARGEST <= value < _LARGEST else text(float_or_nan(value))
     if isinstance(value, Decimal):
-        return float(value)
+        return float_or_nan(value)
     if isinstance(value, date):  # a datetime is one
         return value.isoformat()
+    if isinstance(value, str | UUID | BaseException):
+        return text(value)
     if getattr(value, "size", None) == 1 and hasattr(value, "item"):  # a scalar of numpy
-        return plain(value.item())
-    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-        return [text(v) for v in value]
-    return text(value) if isinstance(value, UUID | BaseException) else f"<{type(value).__name__}>"
+        return _scalar(value.item())
+    return f"<{type(value).__name__}>"
+
+
+def float_or_nan(value: Any) -> float:
+    """A number as float, NaN where it is none. Never raises."""
+    try:
+        return float(value)
+    except (ArithmeticError, TypeError, ValueError):
+        return float("nan")
+
+
+def epoch_seconds(value: Any) -> float:
+    """A time as seconds since the epoch, NaN where it is none; datetimes must be aware."""
+    return value.timestamp() if isinstance(value, datetime) else float_or_nan(value)
 
 
 def text(value: object) -> str:

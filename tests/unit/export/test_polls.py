@@ -32,9 +32,7 @@ def test_nothing_outside_a_span(telemetry: Any, tracer: trace.Tracer) -> None:
 def test_all_inside_a_stage(telemetry: Any, tracer: trace.Tracer) -> None:
     """Inside a stage every command is its child, with kind and attributes."""
     with tradespan.risk():
-        with tracer.start_as_current_span(
-            "SET", kind=trace.SpanKind.CLIENT, attributes={"a": 1}
-        ):
+        with tracer.start_as_current_span("SET", kind=trace.SpanKind.CLIENT, attributes={"a": 1}):
             assert trace.get_current_span().is_recording()
         tracer.start_span("GET", attributes={"b": 2}).end()
     stage = telemetry.span("risk")

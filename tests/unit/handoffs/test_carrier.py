@@ -42,7 +42,7 @@ def row_of(fields: Fields) -> sqlite3.Row:
     return row
 
 
-Record = namedtuple("Record", "id traceparent baggage")  # noqa: PYI024 - as drivers make them
+Record = namedtuple("Record", "id traceparent baggage")
 
 
 class SqlAlchemyRow:
@@ -277,7 +277,16 @@ def test_a_missing_stamp(telemetry: Any, fields: Fields) -> None:
 
 @pytest.mark.parametrize(
     "stamp",
-    ["", "-", "x-y", "1-2", "1700000000000000000", "1700000000000000000-", "9" * 3000 + "-1", "%00"],
+    [
+        "",
+        "-",
+        "x-y",
+        "1-2",
+        "1700000000000000000",
+        "1700000000000000000-",
+        "9" * 3000 + "-1",
+        "%00",
+    ],
 )
 def test_a_malformed_stamp(telemetry: Any, fields: Fields, stamp: str) -> None:
     """A stamp that cannot be read leaves the journey whole; only the wait is unknown."""
@@ -344,9 +353,7 @@ class B3(TextMapPropagator):
         if not found:
             return context
         trace_id, span_id, _ = found[0].split("-")
-        span = trace.SpanContext(
-            int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(1)
-        )
+        span = trace.SpanContext(int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(1))
         return trace.set_span_in_context(trace.NonRecordingSpan(span), context)
 
 

@@ -92,7 +92,7 @@ def test_ended_twice_is_recorded_once(telemetry: Any) -> None:
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_values(telemetry: Any, name: Any) -> None:
     """A gauge holds the latest number; its labels are the registry's, others are left out."""
-    labels = {key: "a" for key in VALUES[name].attributes}
+    labels = dict.fromkeys(VALUES[name].attributes, "a")
     tradespan.value(name, 3, **labels, unknown="x")
     tradespan.value(name, 1.5, **labels)
     assert telemetry.last(VALUES[name].name) == 1.5

@@ -55,7 +55,8 @@ def run(function: Any, *args: Any, **kwargs: Any) -> Any:
     if inspect.isasyncgen(result):
 
         async def first() -> Any:
-            return [item async for item in result][0]
+            (item,) = [item async for item in result]
+            return item
 
         return asyncio.run(first())
     return next(iter(list(result))) if inspect.isgenerator(result) else result

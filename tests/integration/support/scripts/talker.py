@@ -40,5 +40,7 @@ with tradespan.signal(symbol="BTC-USD") as signal:
     desk.error("an error line")
     logging.disable(logging.NOTSET)
 desk.info("a line outside")
+facts = {"name": "desk", "levelno": logging.DEBUG, "levelname": "DEBUG", "msg": "a handled line"}
+desk.handle(logging.makeLogRecord(facts))  # a listener of other processes' records does this
 logging.getLogger("desk.child").warning("a child's line")
 print("signal", signal.signal_id if len(sys.argv) > 2 else "", logging.getLogger().handlers)
