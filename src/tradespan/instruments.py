@@ -85,7 +85,7 @@ def _within(metric: Metric, key: str, value: Any) -> str:
     text = "" if value is None else str(value)
     declared = metric.values.get(key) or ENUMS.get(key)
     if declared is not None:
-        return text if text in declared else _overflow(key)
+        return text if text in declared else OTHER if value is None else _overflow(key)
     seen = _seen.setdefault(key, set())
     if text in seen:
         return text

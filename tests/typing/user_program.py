@@ -26,8 +26,7 @@ def generate(candle: Mapping[str, float]) -> dict[str, str]:
         s.confidence(0.83).set(feature="x")
         if candle["close"] < candle["open"]:
             s.skip("HOLD")
-        fields = tradespan.inject({"payload": "{}"})
-        assert_type(fields, dict[str, str])
+        fields: dict[str, str] = tradespan.inject({"payload": "{}"})
         return fields
 
 

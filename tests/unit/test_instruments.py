@@ -135,12 +135,19 @@ def test_the_limit_can_be_set(telemetry: Any) -> None:
     assert telemetry.total("order_precision_errors", symbol="other") == 2
 
 
-@pytest.mark.parametrize("value", ["APPROVE", "", None, "Approved", 1, "approved\n", ["approved"]])
+@pytest.mark.parametrize("value", ["APPROVE", "", "Approved", 1, "approved\n", ["approved"]])
 def test_an_undeclared_value_becomes_other(telemetry: Any, value: Any) -> None:
     """An enum takes its declared values only; everything else is `other`, and counted."""
     instruments.record(metrics.RISK_ASSESSMENTS, 1, {"decision": value})
     assert telemetry.total("risk_assessments", decision="other") == 1
     assert telemetry.total("tradespan.telemetry.overflow", attribute="decision") == 1
+
+
+def test_a_value_that_nobody_gave_is_other_without_overflow(telemetry: Any) -> None:
+    """A service that names no level has no exploding label; the point is there all the same."""
+    instruments.record(metrics.REJECTED_TRADES_BY_RISK, 1, {})
+    assert telemetry.total("rejected_trades_by_risk", risk_level="other") == 1
+    assert telemetry.total("tradespan.telemetry.overflow") == 0
 
 
 def test_a_value_too_long_for_a_label_becomes_other(telemetry: Any) -> None:

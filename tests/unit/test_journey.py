@@ -91,7 +91,23 @@ def test_a_peer_may_leave_mode_and_pipeline_out() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "-1", "+1", "1.5", "1e18", " 1", "0", "1", "²", "٣", "1" * 21, "9" * 20, "0x1"],
+    [
+        "",
+        "x",
+        "-1",
+        "+1",
+        "1.5",
+        "1e18",
+        " 1",
+        "0",
+        "1",
+        "²",
+        "٣",
+        "1" * 21,
+        "0" * 9 + "1700000000000000000",
+        "9" * 20,
+        "0x1",
+    ],
 )
 def test_wall_clock_refuses(text: str) -> None:
     """What is no wall clock in ns of our time is refused."""

@@ -53,6 +53,11 @@ class JourneyLogIds(LogRecordProcessor):
         return True
 
 
+class _HandOver(LoggingHandler):
+    def flush(self) -> None:
+        """Nothing: logging.shutdown asks for it when no thread can be started any more."""
+
+
 def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
     """Hand every record of at least `level` over to OpenTelemetry, once.
 
@@ -61,7 +66,7 @@ def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
         export: whether log records are exported at all.
         level: least level handed over; the service's own levels hold for its own handlers.
     """
-    handler = LoggingHandler(level=level)
+    handler = _HandOver(level=level)
     asked_for = threading.local()  # the logger whose record is let through for the export alone
 
     def is_enabled_for(

@@ -150,4 +150,5 @@ def reset() -> None:
     tracer.cache_clear()
 
 
-os.register_at_fork(after_in_child=reset)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=reset)

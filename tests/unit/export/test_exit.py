@@ -45,14 +45,14 @@ def test_all_flush_after_what_comes_before(make: Make) -> None:
 def test_it_runs_once(make: Make) -> None:
     """However often and from however many threads it is asked for."""
     done: list[int] = []
-    last = make([lambda: done.append(1)])
+    last = make([lambda: done.append(2)], [lambda: done.append(1)])
     threads = [threading.Thread(target=last.run) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     last.run()
-    assert done == [1]
+    assert done == [1, 2]
 
 
 def test_flushes_run_at_once(make: Make) -> None:
