@@ -86,7 +86,7 @@ TRADING_STAGE_OVER_BUDGET: Final = Metric(
     name="trading.stage.over_budget",
     kind="counter",
     unit="{stage}",
-    brief="Stages whose work took longer than the declared budget.",
+    brief="Stages whose work took longer than the declared budget; stage total is the journey.",
     room="stages",
     attributes=("pipeline", "stage"),
 )
@@ -182,6 +182,7 @@ TRADING_HANDOFF_ANOMALIES: Final = Metric(
     brief="Hand-offs whose wait is unknown (missing, malformed, foreign, stale) or was cut to zero (skew).",
     room="stages",
     attributes=("pipeline", "stage", "reason"),
+    values={"reason": ("missing", "malformed", "foreign", "stale", "skew")},
 )
 
 TRADING_FEED_AGE: Final = Metric(

@@ -43,16 +43,19 @@ def from_carrier(carrier: object) -> Context:
     return carriers.arrived(carrier)
 
 
-def arrive(ctx: Context, begins: bool, signal_id: str | None) -> Arrival:
+def arrive(
+    ctx: Context, begins: bool, signal_id: str | None, ledger: Ledger | None = None
+) -> Arrival:
     """Take up the journey of a context, or begin one.
 
     Arguments:
         ctx: the current one, or the one that a carrier brought.
         begins: whether the stage always begins a new journey.
         signal_id: the service's own id for a new journey.
+        ledger: of the stage around this one, where the context comes from a carrier.
     """
     arrived, hop = journeys.current_journey(ctx), journeys.current_hop(ctx)
-    ledger = journeys.current_ledger(ctx)
+    ledger = ledger if ledger is not None else journeys.current_ledger(ctx)
     if arrived is not None and not begins:
         return Arrival(ctx, arrived, hop, ledger)
     links: list[Link] = []

@@ -66,7 +66,7 @@ def ended(stage: Measured, journey: Journey, seconds: float, work: float, ends: 
         Whether the journey ended here and now, for the first time.
     """
     elapsed = max(0.0, (time.time_ns() - journey.origin_ns) / 1e9)
-    again = ends and _ends.count(journey.signal_id) > 1
+    again = ends and _ends.count((journey.signal_id, journey.origin_ns)) > 1
     with _METRICS:
         where = {"pipeline": journey.pipeline, "stage": stage.name}
         if is_foreign(journey):
@@ -77,21 +77,27 @@ def ended(stage: Measured, journey: Journey, seconds: float, work: float, ends: 
         result = {**where, "outcome": stage.outcome}
         instruments.record(metrics.TRADING_STAGE_DURATION, work, result)
         instruments.record(metrics.TRADING_STAGE_ELAPSED, elapsed, where)
-        budget = journeys.settings.budgets.get(stage.name)
-        if budget is not None and work > budget:
-            instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 1, where)
+        _check_budget(stage.name, journey, work)
         _feed(stage, seconds)
         if again:
             twice = {"pipeline": journey.pipeline, "reason": "ended"}
             instruments.record(metrics.TRADING_JOURNEY_REDELIVERED, 1, twice)
         elif ends and journey.trigger == "signal":
             instruments.record(metrics.TRADING_PIPELINE_DURATION, elapsed, result)
+            _check_budget("total", journey, elapsed)
     return ends and not again
 
 
 def is_foreign(journey: Journey) -> bool:
     """Whether a journey belongs to another run mode than this process."""
     return journey.mode != journeys.settings.mode
+
+
+def _check_budget(stage: str, journey: Journey, seconds: float) -> None:
+    budget = journeys.settings.budgets.get(stage)
+    if budget is not None and seconds > budget:
+        where = {"pipeline": journey.pipeline, "stage": stage}
+        instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 1, where)
 
 
 def _introduce(stage: Measured, journey: Journey) -> None:
@@ -103,13 +109,13 @@ def _introduce(stage: Measured, journey: Journey) -> None:
     instruments.know("pipeline", journeys.settings.pipeline)
     for room in dict.fromkeys(["telemetry", "stages", *_rooms(stage.definition)]):
         instruments.open_room(room)
-    instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 0, where)
+    for reason in metrics.TRADING_HANDOFF_ANOMALIES.values["reason"]:
+        instruments.record(metrics.TRADING_HANDOFF_ANOMALIES, 0, {**where, "reason": reason})
     for name in (stage.name, "total"):
-        if name in journeys.settings.budgets:
-            budget = {**where, "stage": name}
-            instruments.record(
-                metrics.TRADING_STAGE_BUDGET, journeys.settings.budgets[name], budget
-            )
+        budget, whose = journeys.settings.budgets.get(name), {**where, "stage": name}
+        if budget is not None:
+            instruments.record(metrics.TRADING_STAGE_BUDGET, budget, whose)
+            instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 0, whose)
 
 
 def _rooms(definition: StageDefinition) -> list[str]:

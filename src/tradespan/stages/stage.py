@@ -175,7 +175,8 @@ class Stage:
         given = self._carrier is not NO_CARRIER
         ctx = arrival.from_carrier(self._carrier) if given else context.get_current()
         signal_id = self.values.pop("signal_id", None)
-        came = arrival.arrive(ctx, self.definition.begins, signal_id)
+        around = journeys.current_ledger()
+        came = arrival.arrive(ctx, self.definition.begins, signal_id, around)
         self.journey, self._ledger = came.journey, came.ledger
         self._started_ns = time.perf_counter_ns()
         if came.hop is not None:
