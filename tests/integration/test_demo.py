@@ -83,8 +83,10 @@ def test_nothing_filled_is_not_a_success():
 def test_sampled_traces_leave_the_counts_exact():
     """At a ratio of 0.3 fewer journeys have traces, each whole; the metrics count all of them."""
     found = facts(
-        "--signals", "40",
-        OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0.3",
+        "--signals",
+        "40",
+        OTEL_TRACES_SAMPLER="parentbased_traceidratio",
+        OTEL_TRACES_SAMPLER_ARG="0.3",
     )
     assert sum(found["journeys"].values()) == 40
     assert found["traces"]["sampled"] is True

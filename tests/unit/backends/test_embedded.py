@@ -85,7 +85,11 @@ def test_a_span_arrives_as_it_was_exported(backend, compression):
     assert (found.start_ns, found.end_ns, found.duration_ns) == (10**18 + 7, 10**18 + 12, 5)
     assert (found.kind, found.status, found.service) == ("client", "error", "risk")
     assert found.attributes == {
-        "trading.signal.id": "s1", "n": 3, "x": 0.5, "b": True, "l": ["a", "b"]
+        "trading.signal.id": "s1",
+        "n": 3,
+        "x": 0.5,
+        "b": True,
+        "l": ["a", "b"],
     }
     assert found.resource["service.namespace"] == "n"
     assert backend.journey("s1") == [found]
@@ -160,8 +164,11 @@ def test_a_gauge_is_no_count(backend):
         ("/v1/traces", b"\xff\xff nonsense", PROTOBUF, 400, "not an OTLP protobuf message"),
         ("/v1/logs", b"plain", {**PROTOBUF, "Content-Encoding": "gzip"}, 400, "not gzip"),
         (
-            "/v1/metrics", gzip.compress(b"x" * 99, mtime=0)[:-9],
-            {**PROTOBUF, "Content-Encoding": "gzip"}, 400, "breaks off",
+            "/v1/metrics",
+            gzip.compress(b"x" * 99, mtime=0)[:-9],
+            {**PROTOBUF, "Content-Encoding": "gzip"},
+            400,
+            "breaks off",
         ),
         ("/v1/traces", b"", {**PROTOBUF, "Content-Encoding": "br"}, 415, "only gzip"),
         ("/v1/traces", b"{}", {"Content-Type": "application/json"}, 415, "only application/x-prot"),

@@ -30,8 +30,15 @@ def test_version(capsys):
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["nothing"], ["demo", "--signals", "0"], ["demo", "--signals", "x"], ["demo", "--bogus"],
-     ["demo", "--model-error-rate", "2"], ["demo", "--interval-ms", "soon"]],
+    [
+        [],
+        ["nothing"],
+        ["demo", "--signals", "0"],
+        ["demo", "--signals", "x"],
+        ["demo", "--bogus"],
+        ["demo", "--model-error-rate", "2"],
+        ["demo", "--interval-ms", "soon"],
+    ],
 )
 def test_wrong_usage_ends_with_2(words, capsys):
     """Wrong words: status 2, the reason on stderr, nothing on stdout."""

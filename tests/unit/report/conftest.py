@@ -103,14 +103,25 @@ class Pipeline:
         if traced:
             s = generator.span("signal", 0, 5, trading__stage="signal", **mark)
             o = orchestrator.span(
-                "orchestration", 10, 70 + m, parent=s, kind="CONSUMER",
-                trading__stage="orchestration", trading__wait=0.005, **mark,
+                "orchestration",
+                10,
+                70 + m,
+                parent=s,
+                kind="CONSUMER",
+                trading__stage="orchestration",
+                trading__wait=0.005,
+                **mark,
             )
             c = orchestrator.span("POST", 15, 25 + m, parent=o, kind="CLIENT", **mark)
             h = validator.span("POST /validate", 16, 24 + m, parent=c, kind="SERVER", **mark)
             v = validator.span(
-                "validation", 17, 17 + m, parent=h, trading__stage="validation",
-                trading__wait=0.002, **mark,
+                "validation",
+                17,
+                17 + m,
+                parent=h,
+                trading__stage="validation",
+                trading__wait=0.002,
+                **mark,
             )
             c = orchestrator.span("POST", 30 + m, 50 + m, parent=o, kind="CLIENT", **mark)
             h = risk.span("POST /assess", 31 + m, 48 + m, parent=c, kind="SERVER", **mark)
@@ -118,11 +129,18 @@ class Pipeline:
                 "risk", 32 + m, 42 + m, parent=h, trading__stage="risk", trading__wait=0.002, **mark
             )
             e = executor.span(
-                "execution", 80 + m, 110 + m,
+                "execution",
+                80 + m,
+                110 + m,
                 parent=o if parent_of_execution == "orchestration" else parent_of_execution,
-                kind="CONSUMER", trading__stage="execution", trading__wait=0.02,
-                trading__outcome="ok", trading__journey__end=True, trading__symbol="BTC-USD",
-                trading__side="buy", **mark,
+                kind="CONSUMER",
+                trading__stage="execution",
+                trading__wait=0.02,
+                trading__outcome="ok",
+                trading__journey__end=True,
+                trading__symbol="BTC-USD",
+                trading__side="buy",
+                **mark,
             )
             for service, context in zip(self.services.values(), (s, o, v, r, e), strict=True):
                 service.log(f"{service.name} did its part", context, signal_id)

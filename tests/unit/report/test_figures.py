@@ -30,7 +30,12 @@ def test_a_good_run_has_every_figure(pipeline, backend):
     found = report(pipeline, backend, signals=4)
     assert found.is_good
     assert found.as_dict()["journeys"] == {
-        "filled": 3, "rejected": 0, "skipped": 1, "failed": 0, "pending": 0, "lost": 0
+        "filled": 3,
+        "rejected": 0,
+        "skipped": 1,
+        "failed": 0,
+        "pending": 0,
+        "lost": 0,
     }
     assert found.as_dict()["traces"] == {"complete": 3, "broken": 0, "sampled": False}
     assert found.services == tuple(sorted(pipeline.services))
@@ -132,9 +137,7 @@ def test_an_uncorrelated_log_line_counts_as_such(pipeline, backend):
 
 def test_the_json_object_can_be_written_without_any_journey(backend):
     """Nothing arrived: figures are 0 or null, not an error."""
-    facts = json.loads(
-        json.dumps(read_report(backend, "none", signals=3, sampled=False).as_dict())
-    )
+    facts = json.loads(json.dumps(read_report(backend, "none", signals=3, sampled=False).as_dict()))
     assert facts["journeys"]["pending"] == 3
     assert facts["pipeline"]["p50_ms"] is None
     assert [row["stage"] for row in facts["stages"]] == ["outside"]

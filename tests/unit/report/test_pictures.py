@@ -17,7 +17,12 @@ def test_the_table_has_a_row_a_stage_and_the_facts_below(pipeline, backend):
     assert "wait, ms" in lines[0]
     assert "elapsed, ms" in lines[0]
     assert [line.split()[0] for line in lines[2:8]] == [
-        "signal", "orchestration", "validation", "risk", "execution", "outside"
+        "signal",
+        "orchestration",
+        "validation",
+        "risk",
+        "execution",
+        "outside",
     ]
     validation = lines[4].split()
     assert validation[1:10] == ["3", "2.0", "2.0", "2.0", "50.0", "60.0", "60.0", "67.0", "77.0"]

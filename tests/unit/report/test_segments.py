@@ -40,9 +40,7 @@ def segments(*spans):
     (journey,) = gather(spans)
     found = cut(journey)
     assert_sound(journey, found)
-    return [
-        ((s.start_ns - T0) / MS, (s.end_ns - T0) / MS, s.stage, s.part) for s in found
-    ]
+    return [((s.start_ns - T0) / MS, (s.end_ns - T0) / MS, s.stage, s.part) for s in found]
 
 
 def assert_sound(journey, found):
@@ -73,9 +71,7 @@ def test_stages_in_a_row_with_their_waits():
 
 def test_a_wait_that_begins_inside_the_stage_before_it_takes_over():
     """The hand-off is what began last, though the stage that handed off still runs."""
-    assert segments(
-        span("signal", 0, 10), span("execution", 15, 20, wait=8, ends=True)
-    ) == [
+    assert segments(span("signal", 0, 10), span("execution", 15, 20, wait=8, ends=True)) == [
         (0, 7, "signal", "work"),
         (7, 15, "execution", "wait"),
         (15, 20, "execution", "work"),
@@ -140,9 +136,10 @@ def test_a_redelivered_stage_has_two_works_and_the_wait_between_them():
 
 def test_a_child_that_begins_before_the_origin_is_cut_off_there():
     """A clock that is behind neither lengthens nor shifts the journey."""
-    assert segments(
-        span("signal", 0, 4), span("execution", -3, 6, wait=5, ends=True)
-    ) == [(0, 4, "signal", "work"), (4, 6, "execution", "work")]
+    assert segments(span("signal", 0, 4), span("execution", -3, 6, wait=5, ends=True)) == [
+        (0, 4, "signal", "work"),
+        (4, 6, "execution", "work"),
+    ]
 
 
 def test_nothing_counts_after_the_end():
@@ -212,8 +209,11 @@ def test_random_intervals_always_add_up():
                 (start, s.stage, part)
                 for s in journey.stages
                 for start, end, part in (
-                    (s.start_ns - round((s.attributes.get("trading.wait") or 0) * 1e9),
-                     s.start_ns, "wait"),
+                    (
+                        s.start_ns - round((s.attributes.get("trading.wait") or 0) * 1e9),
+                        s.start_ns,
+                        "wait",
+                    ),
                     (s.start_ns, s.end_ns, "work"),
                 )
                 if start <= middle < end
