@@ -73,7 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"the demo needs {', '.join(missing)}")
+    # All of them now: Ctrl-C inside an import would end Python by the signal, without status 130.
     from tradespan.cli.pipeline import ExamplePipeline, environment
+    from tradespan.cli.progress import Progress  # noqa: F401
+    from tradespan.report import figures, table, waterfall  # noqa: F401
 
     settings = read_settings()
     namespace = f"demo-{secrets.token_hex(4)}"
