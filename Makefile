@@ -45,7 +45,7 @@ generated: $(VENV)/.ready-dev
 	$(BIN)/python tools/generate.py --check
 
 unit: $(VENV)/.ready-dev
-	$(PYTEST) $(PARALLEL) tests/unit tests/test_architecture.py
+	$(PYTEST) $(PARALLEL) tests/unit tests/typing tests/test_architecture.py
 
 integration: $(VENV)/.ready-dev servers
 	$(PYTEST) $(PARALLEL) tests/integration
