@@ -185,8 +185,9 @@ def stages_module() -> str:
 def prometheus_name(group: dict[str, Any]) -> str:
     """The name under which Prometheus shows a metric."""
     name: str = group["metric_name"].replace(".", "_")
-    seconds = "_seconds" if group["unit"] == "s" else ""
-    return name + seconds + ("_total" if group["instrument"] == "counter" else "")
+    unit = "_seconds" if group["unit"] == "s" else ""
+    unit += "_per_second" if group["unit"].endswith("/s") else ""
+    return name + unit + ("_total" if group["instrument"] == "counter" else "")
 
 
 def reference_page() -> str:

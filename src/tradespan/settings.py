@@ -46,6 +46,9 @@ class Settings:
         symbol_limit: TRADESPAN_SYMBOL_LIMIT, most distinct symbols in metrics.
         propagate_to: TRADESPAN_PROPAGATE_TO, host patterns that may have our context.
         propagate_never: TRADESPAN_PROPAGATE_NEVER, host patterns that never may; wins.
+        config: TRADESPAN_CONFIG, path of tradespan.yaml; unset, it is searched upwards.
+        stage_spans: TRADESPAN_STAGE_SPANS, most spans of a stage in one trace, by stage; `*` is
+            every other. Above it spans are counted instead of recorded; metrics stay exact.
         redact: TRADESPAN_REDACT, more key patterns (regular expressions) of secrets.
     """
 
@@ -60,6 +63,8 @@ class Settings:
     propagate_to: tuple[str, ...] = ()
     propagate_never: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
+    config: str = ""
+    stage_spans: Mapping[str, int] = field(default_factory=lambda: {"*": 100})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         propagate_to=_hosts(env, "TRADESPAN_PROPAGATE_TO"),
         propagate_never=_hosts(env, "TRADESPAN_PROPAGATE_NEVER"),
         redact=_patterns(env, "TRADESPAN_REDACT"),
+        config=_word(env, "TRADESPAN_CONFIG", ""),
+        stage_spans=_counts(env, "TRADESPAN_STAGE_SPANS", {"*": 100}),
     )
 
 
@@ -122,6 +129,11 @@ def set_defaults(
     for key, value in defaults.items():
         if not env.get(key, "").strip():
             env[key] = value
+
+
+def environment() -> Mapping[str, str]:
+    """The whole environment, for `${NAME}` in tradespan.yaml."""
+    return os.environ
 
 
 def given(key: str) -> str:
@@ -184,6 +196,16 @@ def _budgets(text: str) -> dict[str, float]:
         if not equals or not _NAME.match(stage):
             raise ConfigError("TRADESPAN_BUDGETS", part, "write it as signal=150ms,total=3s")
         found[stage] = duration("TRADESPAN_BUDGETS", budget)
+    return found
+
+
+def _counts(env: Mapping[str, str], key: str, default: Mapping[str, int]) -> dict[str, int]:
+    found = dict(default)
+    for part in filter(None, (p.strip() for p in env.get(key, "").split(","))):
+        name, _, number = (p.strip() for p in part.rpartition("="))
+        if not re.fullmatch(r"[0-9]{1,9}", number) or not (_NAME.match(name) or name in ("", "*")):
+            raise ConfigError(key, part, "a number for every stage, or one for each: risk=20,*=100")
+        found[name or "*"] = int(number)
     return found
 
 

@@ -91,6 +91,15 @@ TRADING_STAGE_OVER_BUDGET: Final = Metric(
     attributes=("pipeline", "stage"),
 )
 
+TRADING_STAGE_UNRECORDED: Final = Metric(
+    name="trading.stage.unrecorded",
+    kind="counter",
+    unit="{stage}",
+    brief="Stages above the limit of spans in one trace; measured, but without a span.",
+    room="stages",
+    attributes=("pipeline", "stage"),
+)
+
 TRADING_STAGE_ACTIVE: Final = Metric(
     name="trading.stage.active",
     kind="updowncounter",
@@ -124,6 +133,15 @@ TRADING_QUEUE_DEPTH: Final = Metric(
     kind="gauge",
     unit="{entry}",
     brief="Entries not yet acknowledged; by one owner service, aggregate with max.",
+    room="queues",
+    attributes=("stream", "group"),
+)
+
+TRADING_QUEUE_RATE: Final = Metric(
+    name="trading.queue.rate",
+    kind="gauge",
+    unit="{entry}/s",
+    brief="Entries added per second; by one owner service, aggregate with max.",
     room="queues",
     attributes=("stream", "group"),
 )
@@ -422,10 +440,12 @@ METRICS: Final[tuple[Metric, ...]] = (
     TRADING_STAGE_WAIT,
     TRADING_STAGE_ELAPSED,
     TRADING_STAGE_OVER_BUDGET,
+    TRADING_STAGE_UNRECORDED,
     TRADING_STAGE_ACTIVE,
     TRADING_STAGE_BUDGET,
     TRADING_PIPELINE_DURATION,
     TRADING_QUEUE_DEPTH,
+    TRADING_QUEUE_RATE,
     TRADING_QUEUE_OLDEST_AGE,
     TRADING_JOURNEY_BEGUN,
     TRADING_JOURNEY_BROKEN,

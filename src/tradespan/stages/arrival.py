@@ -29,6 +29,7 @@ class Arrival:
         hop: the hand-off, where there was one for this journey.
         ledger: where the stage notes what it took; what is around it leaves that out.
         links: to the trace that a new journey set out from.
+        first: whether this is the first stage after the hand-off.
     """
 
     ctx: Context
@@ -36,6 +37,7 @@ class Arrival:
     hop: Hop | None
     ledger: Ledger | None
     links: list[Link] = field(default_factory=list)
+    first: bool = False
 
 
 def from_carrier(carrier: object) -> Context:
@@ -56,8 +58,9 @@ def arrive(
     """
     arrived, hop = journeys.current_journey(ctx), journeys.current_hop(ctx)
     ledger = ledger if ledger is not None else journeys.current_ledger(ctx)
+    first = hop is not None and not hop.taken
     if arrived is not None and not begins:
-        return Arrival(ctx, arrived, hop, ledger)
+        return Arrival(ctx, arrived, hop, ledger, first=first)
     links: list[Link] = []
     if arrived is not None and arrived.trigger == "signal":  # not inside another signal's trace
         links = [Link(trace.get_current_span(ctx).get_span_context())]
@@ -66,7 +69,7 @@ def arrive(
     ctx = journeys.with_journey(journey, ctx)
     if begins:  # what came before belongs to another journey
         hop, ctx = None, journeys.with_hop(None, ctx)
-    return Arrival(ctx, journey, hop, ledger, links)
+    return Arrival(ctx, journey, hop, ledger, links, first)
 
 
 def delivery(

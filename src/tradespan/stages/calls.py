@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tradespan import instruments
@@ -13,13 +12,13 @@ from tradespan.guard import guard
 from tradespan.semconv.metrics import CALLS, COUNTS, VALUES, CallName, CountName, ValueName
 from tradespan.semconv.model import Metric
 from tradespan.settings import ConfigError
-from tradespan.stages.decorate import decorate
+from tradespan.stages.decorate import Managed
 
 F = TypeVar("F", bound=Callable[..., Any])
 _RECORD = guard("call.record")
 
 
-class Call:
+class Call(Managed):
     """A timed call as a context manager (`with`, `async with`) and as a decorator.
 
     Arguments:
@@ -30,30 +29,9 @@ class Call:
         self._metric = metric
         self._started: int | None = None
 
-    def fresh(self) -> Self:
-        """A call that has not begun."""
-        return type(self)(self._metric)
-
     def __enter__(self) -> Self:
         self._started = time.perf_counter_ns()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self.end()
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self.end()
-
-    def __call__(self, function: F) -> F:
-        """Time every call of a function, coroutine, generator or method."""
-        return decorate(self, function)
 
     def end(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - as a stage's
         """Record the time, once. Never raises."""
@@ -61,12 +39,6 @@ class Call:
             started, self._started = self._started, None
             if started is not None and journeys.settings.enabled:
                 instruments.record(self._metric, (time.perf_counter_ns() - started) / 1e9)
-
-    def pause(self) -> None:
-        """Nothing: a timed call is not in the context."""
-
-    def resume(self) -> None:
-        """Nothing: a timed call is not in the context."""
 
 
 def call(name: CallName) -> Call:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -13,11 +15,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Block(Protocol):
     """What can stand around each call: a stage or a timed call."""
 
-    def fresh(self) -> Self:
-        """One for a single call."""
+    def fresh(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Self:
+        """One for a single call, with its arguments."""
 
     def __enter__(self) -> Self:
         """Begin."""
+
+    async def __aenter__(self) -> Self:
+        """Begin, in a coroutine."""
+
+    def returned(self, value: Any) -> None:
+        """See what the call returned, before the end."""
 
     def end(self, error: BaseException | None = None) -> None:
         """End, once."""
@@ -27,6 +35,50 @@ class Block(Protocol):
 
     def resume(self) -> None:
         """Come back into the context."""
+
+
+class Managed:
+    """`with`, `async with` and decorator, for what has the parts of a block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def __call__(self, function: F) -> F:
+        """Put one around every call of a function, coroutine, generator or method."""
+        return decorate(self, function)
+
+    def fresh(
+        self,
+        args: tuple[Any, ...] = (),  # noqa: ARG002 - a mapped block reads them
+        kwargs: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> Self:
+        """One like this that has not begun, for one call of a decorated function."""
+        return copy.copy(self)
+
+    def returned(self, value: Any) -> None:
+        """Nothing: what the function returns is the service's own."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing to end."""
+
+    def pause(self) -> None:
+        """Nothing stands in the context."""
+
+    def resume(self) -> None:
+        """Nothing stands in the context."""
 
 
 def decorate(block: Block, function: F) -> F:
@@ -44,12 +96,13 @@ def decorate(block: Block, function: F) -> F:
 
 def _function(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        one = block.fresh().__enter__()
+        one = block.fresh(args, kwargs).__enter__()
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
             one.end(error)
             raise
+        one.returned(result)
         one.end()
         return result
 
@@ -58,16 +111,22 @@ def _function(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _coroutine(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        one = block.fresh().__enter__()
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            one.end(error)
-            raise
-        one.end()
-        return result
+        return await inside(block.fresh(args, kwargs), function, *args, **kwargs)
 
     return wrapper
+
+
+async def inside(block: Block, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Await one call of a coroutine function inside a block that has not begun."""
+    await block.__aenter__()
+    try:
+        result = await function(*args, **kwargs)
+    except BaseException as error:
+        block.end(error)
+        raise
+    block.returned(result)
+    block.end()
+    return result
 
 
 def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,7 +134,7 @@ def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)  # runs nothing yet
-        one = block.fresh().__enter__()
+        one = block.fresh(args, kwargs).__enter__()
         one.pause()
         step = functools.partial(inner.send, None)
         try:
@@ -95,6 +154,7 @@ def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]
                 except BaseException as error:
                     step = functools.partial(inner.throw, error)
         except StopIteration as stop:
+            one.returned(stop.value)
             one.end()
             return stop.value
         except BaseException as error:
@@ -107,7 +167,7 @@ def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]
 def _async_generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
-        one = block.fresh().__enter__()
+        one = await block.fresh(args, kwargs).__aenter__()
         one.pause()
         step = functools.partial(inner.asend, None)
         try:

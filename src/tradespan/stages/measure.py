@@ -10,13 +10,16 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
 
 from tradespan import instruments
 from tradespan import journey as journeys
 from tradespan.guard import guard
 from tradespan.journey import Journey
 from tradespan.semconv import metrics
+from tradespan.semconv.attributes import TRADING_STAGE
 from tradespan.semconv.model import StageDefinition
+from tradespan.stages.arrival import Arrival
 from tradespan.stages.memory import Memory
 from tradespan.stages.values import epoch_seconds, plain
 
@@ -33,7 +36,7 @@ class Measured(Protocol):
     wait: float | None
 
 
-_ends = Memory()
+_ends, _recorded = Memory(), Memory()
 _introduced: set[tuple[str, str]] = set()
 
 
@@ -41,6 +44,25 @@ _introduced: set[tuple[str, str]] = set()
 def tracer() -> trace.Tracer:
     """The tracer of all stages."""
     return trace.get_tracer("tradespan", version("tradespan"))
+
+
+def start_span(name: str, came: Arrival, kind: SpanKind) -> Span:
+    """The stage's span; above the limit of its trace one that records nothing.
+
+    Arguments:
+        name: of the stage.
+        came: how the journey came to it.
+        kind: of the span.
+    """
+    parent = trace.get_current_span(came.ctx).get_span_context()
+    limits = journeys.settings.stage_spans
+    loops = parent.is_valid and not came.first  # what a hand-off brings is always seen
+    if loops and _recorded.count((parent.trace_id, name)) > limits.get(name, limits["*"]):
+        where = {"pipeline": came.journey.pipeline, "stage": name}
+        instruments.record(metrics.TRADING_STAGE_UNRECORDED, 1, where)
+        return trace.NonRecordingSpan(parent)
+    attributes = {TRADING_STAGE: name, **came.journey.entries()}
+    return tracer().start_span(name, came.ctx, kind, attributes, came.links)
 
 
 def began(stage: Measured, journey: Journey) -> None:
@@ -152,6 +174,7 @@ def _feed_age(stage: Measured) -> None:
 def reset() -> None:
     """Forget ends and introductions; for tests and for a forked child."""
     _ends.clear()
+    _recorded.clear()
     _introduced.clear()
     tracer.cache_clear()
 

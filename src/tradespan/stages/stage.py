@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 from opentelemetry import context, trace
@@ -21,7 +19,7 @@ from tradespan.semconv import attributes as names
 from tradespan.semconv.model import Outcome, StageDefinition
 from tradespan.semconv.stages import COMMON_FEEDS, LABELS, STAGES
 from tradespan.stages import arrival, current, live, measure
-from tradespan.stages.decorate import decorate
+from tradespan.stages.decorate import Managed
 from tradespan.stages.outcome import FAILED, outcome_of
 from tradespan.stages.values import epoch_seconds, plain, text
 
@@ -30,7 +28,7 @@ _BEGIN, _END, _SET = guard("stage.begin"), guard("stage.end"), guard("stage.set"
 NO_CARRIER: Final = object()
 
 
-class Stage:
+class Stage(Managed):
     """A stage as a context manager (`with`, `async with`) and as a decorator.
 
     An exception ends it as `error`, CancelledError as `cancelled`, TimeoutError as `timeout`, and
@@ -111,26 +109,9 @@ class Stage:
             self._begin()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self.end(error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self.end(error)
-
-    def __call__(self, function: F) -> F:
-        """Make every call of a function, coroutine, generator or method this stage."""
-        return decorate(self, function)
-
-    def fresh(self) -> Self:
+    def fresh(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Self:
         """A stage like this one that has not begun, for one call of a decorated function."""
-        other = copy.copy(self)
+        other = super().fresh(args, kwargs)
         other.values, other.nested = dict(self.values), []
         return other
 
@@ -147,6 +128,13 @@ class Stage:
             if mine:
                 self.is_over = True
                 self._finish(error, by)
+
+    def link(self, carrier: object) -> None:
+        """Link the span to a journey whose hand-off came too late to be joined. Never raises."""
+        with _SET:
+            other = trace.get_current_span(arrival.from_carrier(carrier)).get_span_context()
+            if not self.is_over and other.is_valid:
+                self._span.add_link(other)
 
     def pause(self) -> None:
         """Leave the context to the consumer, between two steps of a generator."""
@@ -183,12 +171,8 @@ class Stage:
             self.wait, self.attempt = arrival.delivery(
                 came.hop, self.name, came.journey, self.attempt
             )
-        self._span = measure.tracer().start_span(
-            self.name,
-            came.ctx,
-            SpanKind.CONSUMER if given else SpanKind.INTERNAL,
-            {names.TRADING_STAGE: self.name, **came.journey.entries()},
-            came.links,
+        self._span = measure.start_span(
+            self.name, came, SpanKind.CONSUMER if given else SpanKind.INTERNAL
         )
         inside = journeys.with_ledger(self.nested, trace.set_span_in_context(self._span, came.ctx))
         self.is_over = False
