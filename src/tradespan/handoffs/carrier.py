@@ -23,6 +23,27 @@ _EXTRACT = guard("handoff.extract")
 Headers = list[tuple[str, bytes]]
 
 
+class Fields(dict[Any, Any]):
+    """Fields as the service knows them, after the journey's own have been taken out.
+
+    A dict in every respect: equal to the plain one, and shown and serialised like it. It can be
+    copied and pickled.
+
+    Attributes:
+        carrier: what was taken out, as text by name.
+    """
+
+    carrier: Mapping[str, str]
+
+    def __init__(self, fields: Mapping[Any, Any], carrier: Mapping[str, str]) -> None:
+        super().__init__(fields)
+        self.carrier = carrier
+
+    def copy(self) -> Fields:
+        """A copy that remembers the same carrier."""
+        return Fields(self, self.carrier)
+
+
 @overload
 def inject(carrier: None = None) -> dict[str, str]: ...
 @overload
@@ -103,6 +124,8 @@ def _fields(carrier: object) -> dict[str, str]:
 
 
 def _pairs(carrier: Any, wanted: set[str]) -> Iterable[tuple[Any, Any]]:
+    if isinstance(carrier, Fields):
+        return carrier.carrier.items()
     if isinstance(carrier, Mapping):
         return carrier.items()
     if hasattr(carrier, "_mapping"):  # a row of SQLAlchemy
