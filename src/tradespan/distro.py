@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
@@ -83,6 +84,7 @@ class Configurator(_OTelSDKConfigurator):
         carry_the_journey()
         hand_over_logs(outage)
         flush_at_exit()
+        map_the_service()
 
 
 def configure(**overrides: Any) -> None:
@@ -216,5 +218,24 @@ def flush_at_exit() -> None:
         if hasattr(provider, "shutdown"):
             atexit.unregister(provider.shutdown)
     flushes = [p.force_flush for p in providers if hasattr(p, "force_flush")]
+    flushes.append(hand_over_by_key)
     last = LastFlush(flushes, [live.end_all], journeys.settings.exit_timeout)
     FlushOnSigterm(last.run, live.is_ending_here).install()
+
+
+def hand_over_by_key() -> None:
+    """Write the journeys that still wait to be handed on by key, where the service does that."""
+    by_key = sys.modules.get("tradespan.handoffs.by_key")
+    if by_key is not None:
+        by_key.flush(journeys.settings.exit_timeout)
+
+
+def map_the_service() -> None:
+    """Apply tradespan.yaml, where there is one; a wrong file is said, and the service runs on."""
+    from tradespan.mapping.start import start
+
+    service = setting.given("OTEL_SERVICE_NAME")
+    try:
+        start(journeys.settings.config, service, setting.environment())
+    except ConfigError as error:
+        log.error("tradespan.yaml is not applied: %s", error)

@@ -1,0 +1,140 @@
+"""Calls to named hosts, through httpx or requests: latency, and the tokens that a model used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+import wrapt
+from opentelemetry import context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+
+from tradespan.guard import guard
+from tradespan.stages.calls import Call
+from tradespan.stages.stage import current_stage
+
+_HOOK = guard("mapping.hosts")
+_LARGEST = 4_000_000  # bytes of an answer that is read for its usage
+
+
+class Hosts:
+    """The mapped hosts of this service."""
+
+    def __init__(self) -> None:
+        self._mapped: list[tuple[str, Call, bool, Callable[[], None]]] = []
+
+    def add(self, host: str, timed: Call, model: bool, fired: Callable[[], None]) -> None:
+        """Time the calls to a host.
+
+        Arguments:
+            host: HOST or HOST:PORT, patterns too.
+            timed: the metric.
+            model: whether answers tell of tokens.
+            fired: is told each call.
+        """
+        self._mapped.append((host.lower(), timed, model, fired))
+
+    def install(self) -> None:
+        """Put the hooks into httpx and requests as each is imported."""
+        if self._mapped:
+            for client in ("httpx", "httpx2"):
+                wrapt.register_post_import_hook(self._hook_httpx, client)
+            wrapt.register_post_import_hook(self._hook_requests, "requests.sessions")
+
+    def _hook_httpx(self, module: Any) -> None:
+        def send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+            with self._timed(kwargs.get("request") or args[0]) as one:
+                return one.answered(wrapped(*args, **kwargs))
+
+        async def async_send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+            with self._timed(kwargs.get("request") or args[0]) as one:
+                return one.answered(await wrapped(*args, **kwargs))
+
+        wrapt.wrap_function_wrapper(module, "Client.send", send)
+        wrapt.wrap_function_wrapper(module, "AsyncClient.send", async_send)
+
+    def _hook_requests(self, module: Any) -> None:
+        def send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+            with self._timed(kwargs.get("request") or args[0]) as one:
+                return one.answered(wrapped(*args, **kwargs))
+
+        wrapt.wrap_function_wrapper(module, "Session.send", send)
+
+    def _timed(self, request: Any) -> _Timed:
+        with _HOOK:
+            if context.get_value(_SUPPRESS_INSTRUMENTATION_KEY):  # telemetry on its own way out
+                return _Timed(None, model=False)
+            url = urlsplit(str(request.url))
+            host, port = (url.hostname or "").lower(), url.port or _port(url.scheme)
+            for pattern, timed, model, fired in self._mapped:
+                name, wanted = _split(pattern)
+                if fnmatchcase(host, name) and wanted in ("", "*", str(port)):
+                    fired()
+                    return _Timed(timed.fresh(), model)
+        return _Timed(None, model=False)
+
+
+class _Timed:
+    """One call to a host, mapped or not."""
+
+    def __init__(self, timed: Call | None, model: bool) -> None:
+        self._call, self._model = timed, model
+
+    def __enter__(self) -> _Timed:
+        if self._call is not None:
+            self._call.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._call is not None:
+            self._call.end()
+
+    def answered(self, response: Any) -> Any:
+        """The answer; what it says of its usage goes to the stage."""
+        if self._model:
+            with _HOOK:
+                _note_usage(response)
+        return response
+
+
+def _note_usage(response: Any) -> None:
+    stage = current_stage()
+    read = getattr(response, "is_closed", True) and getattr(response, "_content", b"") is not False
+    if stage is None or not read or len(response.content) > _LARGEST:
+        return
+    if "json" not in response.headers.get("content-type", ""):
+        return
+    usage = tokens(response.json())
+    for name in ("input_tokens", "output_tokens"):  # a retried call costs too
+        if usage.get(name) is not None:
+            stage.set(**{name: int(stage.values.get(name, 0)) + int(usage[name])})
+    if usage.get("model"):
+        stage.set(model=usage["model"])
+
+
+def tokens(body: Any) -> dict[str, Any]:
+    """Model and tokens in an answer of Ollama, OpenAI or Anthropic, by our names."""
+    if not isinstance(body, Mapping):
+        return {}
+    usage = body.get("usage")
+    counts: Mapping[str, Any] = usage if isinstance(usage, Mapping) else {}
+    return {
+        "model": body.get("model"),
+        "input_tokens": body.get("prompt_eval_count")
+        or counts.get("input_tokens", counts.get("prompt_tokens")),
+        "output_tokens": body.get("eval_count")
+        or counts.get("output_tokens", counts.get("completion_tokens")),
+    }
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """Name and port of HOST, HOST:PORT or [ADDRESS]:PORT."""
+    name, bracket, rest = pattern.rpartition("]")
+    host, _, port = rest.partition(":")
+    return (name.strip("[") if bracket else host), port
+
+
+def _port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80

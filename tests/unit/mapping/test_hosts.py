@@ -1,0 +1,175 @@
+"""Calls to named hosts: real servers of loopback, asked by httpx and requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+import requests
+from opentelemetry import context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+
+from tradespan.mapping.hosts import tokens
+
+OLLAMA = {"model": "llama3.2:3b", "prompt_eval_count": 11, "eval_count": 5, "response": "{}"}
+OPENAI = {"model": "gpt-5", "usage": {"prompt_tokens": 11, "completion_tokens": 5}}
+ANTHROPIC = {"model": "claude", "usage": {"input_tokens": 11, "output_tokens": 5}, "content": []}
+BODIES = {"/ollama": OLLAMA, "/openai": OPENAI, "/anthropic": ANTHROPIC, "/list": [1, 2]}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as a model server does, as text, or with an error."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = json.dumps(BODIES.get(self.path, {"error": "no"})).encode()
+        text = self.path == "/text"
+        self.send_response(200 if self.path in BODIES or text else 500)
+        self.send_header(
+            "content-type", "text/plain" if text else "application/json; charset=utf-8"
+        )
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """HOST:PORT of a model server."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+def by_httpx(url: str) -> int:
+    with httpx.Client() as client:
+        return client.post(url, json={}).status_code
+
+
+def by_httpx_async(url: str) -> int:
+    async def post() -> int:
+        async with httpx.AsyncClient() as client:
+            return (await client.post(url, json={})).status_code
+
+    return asyncio.run(post())
+
+
+def by_httpx_stream(url: str) -> int:
+    with httpx.Client() as client, client.stream("POST", url, json={}) as answer:
+        assert answer.read()
+        return answer.status_code
+
+
+def by_requests(url: str) -> int:
+    return requests.post(url, json={}, timeout=5).status_code
+
+
+def by_requests_stream(url: str) -> int:
+    with requests.post(url, json={}, timeout=5, stream=True) as answer:
+        assert list(answer.iter_lines())
+        return answer.status_code
+
+
+WHOLE = [by_httpx, by_httpx_async, by_requests]
+STREAMED = [by_httpx_stream, by_requests_stream]
+LLM = """
+    stages: {{validation: {{run: "mod:ask"}}}}
+    calls: {{llm: {{hosts: ["{0}"]}}}}
+    """
+ASK = "def ask(post, *urls): return [post(url) for url in urls]\n"
+
+
+@pytest.mark.parametrize("post", WHOLE)
+@pytest.mark.parametrize("path", ["/ollama", "/openai", "/anthropic"])
+def test_latency_model_and_tokens(
+    svc: Any, telemetry: Any, server: str, post: Any, path: str
+) -> None:
+    """Of each answer shape, by each client: the call is timed, the stage has its tokens."""
+    module = svc.map(LLM.format(server), ASK)
+    assert module.ask(post, f"http://{server}{path}", f"http://{server}{path}") == [200, 200]
+    assert telemetry.total("ollama_api_latency") == 2
+    got = telemetry.span("validation").attributes
+    assert got["gen_ai.request.model"] == BODIES[path]["model"]  # type: ignore[call-overload,index]
+    assert got["gen_ai.usage.input_tokens"] == 22
+    assert got["gen_ai.usage.output_tokens"] == 10
+
+
+@pytest.mark.parametrize("post", STREAMED)
+def test_a_streamed_answer_is_left_to_its_reader(
+    svc: Any, telemetry: Any, server: str, post: Any
+) -> None:
+    """Its latency counts; nothing of it is read here."""
+    module = svc.map(LLM.format(server), ASK)
+    assert module.ask(post, f"http://{server}/ollama") == [200]
+    assert telemetry.total("ollama_api_latency") == 1
+
+
+@pytest.mark.parametrize("post", WHOLE)
+@pytest.mark.parametrize("path", ["/text", "/list", "/fails"])
+def test_other_answers(svc: Any, telemetry: Any, server: str, post: Any, path: str) -> None:
+    """Text, a list, an error: timed, and no tokens."""
+    module = svc.map(LLM.format(server), ASK)
+    assert module.ask(post, f"http://{server}{path}") == [500 if path == "/fails" else 200]
+    assert telemetry.total("ollama_api_latency") == 1
+    assert "gen_ai.usage.input_tokens" not in telemetry.span("validation").attributes
+
+
+@pytest.mark.parametrize("post", [by_httpx, by_httpx_async, by_requests])
+def test_a_refused_connection_is_a_call_too(svc: Any, telemetry: Any, post: Any) -> None:
+    """It is timed, and its exception is the service's."""
+    module = svc.map(LLM.format("127.0.0.1:9"), ASK)
+    with pytest.raises((httpx.ConnectError, requests.ConnectionError)):
+        module.ask(post, "http://127.0.0.1:9/")
+    assert telemetry.total("ollama_api_latency") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("{0}", 1),
+        ("http://{0}/api", 1),
+        ("http://user:secret@{0}", 1),
+        ("127.0.0.1", 1),
+        ("127.0.0.*", 1),
+        ("127.0.0.1:*", 1),
+        ("127.0.0.1:1", 0),
+        ("localhost", 0),
+        ("api.*", 0),
+    ],
+)
+def test_which_calls_are_meant(
+    svc: Any, telemetry: Any, server: str, host: str, counted: int
+) -> None:
+    """A host, a host with its port, a URL or a pattern; all other calls are nobody's."""
+    module = svc.map(f"calls: {{exchange: {{hosts: ['{host.format(server)}']}}}}", ASK)
+    module.ask(by_requests, f"http://{server}/ollama")
+    assert telemetry.total("coinbase_api_response_time") == counted
+    assert svc.record.entries[0].fired == counted
+
+
+def test_telemetry_on_its_way_out_is_no_call(svc: Any, telemetry: Any, server: str) -> None:
+    """What exporters send to a Collector on a mapped host is not counted."""
+    svc.map(LLM.format("127.0.0.1"), ASK)
+    token = context.attach(context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    by_requests(f"http://{server}/ollama")
+    context.detach(token)
+    assert telemetry.total("ollama_api_latency") == 0
+
+
+@pytest.mark.parametrize("body", [None, [], "text", {"usage": None}, {"usage": [1]}, {}])
+def test_answers_without_usage(body: Any) -> None:
+    """They tell nothing, and nothing fails."""
+    assert not any(tokens(body).values())
