@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TextIO
 
-COMMANDS = ("demo", "lab")
+COMMANDS = ("check", "demo", "lab")
 """Modules of this package, sorted. Each has `register(subparsers)`, which adds a parser whose
 default `run` is a function from the parsed arguments to the exit status. What is heavy is
 imported when it runs."""

@@ -10,9 +10,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tradespan.settings import ReadSettings, read_settings
 
@@ -31,6 +31,8 @@ _PASSED_ON = {  # flags of run.py: what they say here
     "executor-pause-ms": ("MS", "pause of the executor"),
     "redis": ("URL", "a Redis of yours instead of the embedded one"),
     "database": ("URL", "a PostgreSQL of yours instead of SQLite"),
+    "services": ("DIR", "other services: unchanged_services import nothing of tradespan"),
+    "instrument": ("NAMES", "only these services, as in a partial roll-out: risk,orchestrator"),
 }
 _NEEDED = ("fakeredis", "fastapi", "httpx", "numpy", "redis", "requests", "uvicorn")
 _ALL_KEPT = ("", "always_on", "parentbased_always_on")
@@ -64,7 +66,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--verbose", action="store_true", help="show what the services print")
     group = parser.add_argument_group("the pipeline")
     for flag, (metavar, text) in _PASSED_ON.items():
-        group.add_argument(f"--{flag}", type=_TYPES[metavar], metavar=metavar, help=text)
+        group.add_argument(f"--{flag}", type=_TYPES.get(metavar, str), metavar=metavar, help=text)
     parser.set_defaults(run=run)
 
 
@@ -95,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         _watch(backend, pipeline, namespace, arguments.signals, patience)
         if status := pipeline.stop():
             _say(f"warning: the pipeline ended with status {status}, so it may have lost something")
-        report = _settled(backend, namespace, arguments.signals, sampled=_is_sampled(settings))
+        sampled = _is_sampled(settings)
+        report = _settled(backend, namespace, arguments.signals, services, sampled=sampled)
     _print(report, as_json=arguments.json, seconds=time.monotonic() - began)
     if not report.is_good:
         _say("hint: not all went well; --verbose shows what the services print")
@@ -123,7 +126,7 @@ def _share(text: str) -> float:
 
 
 _milliseconds.__name__, _share.__name__ = "milliseconds", "share"  # argparse names them so
-_TYPES: dict[str, Callable[[str], object]] = {"MS": _milliseconds, "SHARE": _share, "URL": str}
+_TYPES: dict[str, Callable[[str], object]] = {"MS": _milliseconds, "SHARE": _share}
 
 
 def _flags(arguments: argparse.Namespace) -> list[str]:
@@ -189,18 +192,21 @@ def _watch(
     progress.finish(counts)
 
 
-def _settled(backend: Backend, namespace: str, signals: int, *, sampled: bool) -> Report:
+def _settled(
+    backend: Backend, namespace: str, signals: int, services: Collection[str], *, sampled: bool
+) -> Report:
     """The report, read until it no longer changes: real backends show what they took in later."""
     from tradespan.report.figures import read_report
 
-    report = read_report(backend, namespace, signals=signals, sampled=sampled)
+    facts: dict[str, Any] = {"signals": signals, "sampled": sampled, "expected": services}
+    report = read_report(backend, namespace, **facts)
     if backend.name == "embedded":
         return report
     deadline = time.monotonic() + _SETTLE_S
     while time.monotonic() < deadline:
         time.sleep(1.0)
         before = report
-        report = read_report(backend, namespace, signals=signals, sampled=sampled)
+        report = read_report(backend, namespace, **facts)
         if report.is_good and report == before:
             break
     return report

@@ -7,7 +7,7 @@ which may be. The two are checked against each other: that is what `lost` and `p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tradespan.backends.protocol import Backend, LogLine
@@ -68,6 +68,8 @@ class Report:
             `count` is theirs, `journeys.filled` is the exact one.
         logs: log lines.
         median: the filled journey at the median of signal-to-fill, None without one.
+        silent: names of the services that were expected and sent neither, sorted: what a partial
+            roll-out leaves dark.
     """
 
     backend: str
@@ -81,6 +83,7 @@ class Report:
     pipeline: Percentiles
     logs: LogCounts
     median: Journey | None
+    silent: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -108,6 +111,7 @@ class Report:
                 "sampled": self.sampled,
             },
             "services": list(self.services),
+            "silent": list(self.silent),
             "stages": [row.as_dict() for row in self.stages],
             "pipeline": {
                 **self.pipeline.as_dict(),
@@ -130,7 +134,14 @@ def ended(backend: Backend, namespace: str) -> dict[str, int]:
     return {outcome: count for (outcome,), count in sorted(found.items()) if count}
 
 
-def read_report(backend: Backend, namespace: str, *, signals: int, sampled: bool) -> Report:
+def read_report(
+    backend: Backend,
+    namespace: str,
+    *,
+    signals: int,
+    sampled: bool,
+    expected: Collection[str] = (),
+) -> Report:
     """Read the figures of one run.
 
     Arguments:
@@ -138,6 +149,7 @@ def read_report(backend: Backend, namespace: str, *, signals: int, sampled: bool
         namespace: the `service.namespace` that its services ran under.
         signals: number of signals that were to be sent.
         sampled: whether the services kept only a part of the traces.
+        expected: names of the services that should report, such as those of tradespan.yaml.
 
     Raises:
         BackendError: the backend did not answer.
@@ -146,12 +158,10 @@ def read_report(backend: Backend, namespace: str, *, signals: int, sampled: bool
     journeys = gather(spans)
     lines = backend.logs(namespace)
     by_outcome = ended(backend, namespace)
-    counted = backend.total(
-        metrics.TRADING_STAGE_DURATION.name,
-        by=("stage", "outcome"),
-        where={NAMESPACE: namespace},
-    )
+    name, here = metrics.TRADING_STAGE_DURATION.name, {NAMESPACE: namespace}
+    counted = backend.total(name, by=("stage", "outcome"), where=here)
     filled = [journey for journey in journeys if journey.outcome == "ok"]
+    services = {span.service for span in spans} | {line.service for line in lines}
     defects = {journey.signal_id: journey.defects for journey in journeys if journey.defects}
     return Report(
         backend=backend.name,
@@ -160,11 +170,12 @@ def read_report(backend: Backend, namespace: str, *, signals: int, sampled: bool
         complete=len(journeys) - len(defects),
         broken=defects,
         sampled=sampled,
-        services=tuple(sorted({s.service for s in spans} | {line.service for line in lines})),
+        services=tuple(sorted(services)),
         stages=stage_rows(journeys, counted),
         pipeline=percentiles(journey.duration_ns for journey in filled),
         logs=_logs(lines),
         median=_median(filled),
+        silent=tuple(sorted(set(expected) - services)),
     )
 
 

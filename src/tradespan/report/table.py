@@ -91,7 +91,15 @@ def _facts(report: Report) -> Iterable[str]:
         yield f"                 signal {signal_id}: {', '.join(defects)}"
     logs = report.logs
     yield f"Log lines        {logs.total}, of which {logs.correlated} belong to a signal's journey"
-    yield f"Services         {', '.join(report.services) or 'none'}"
+    yield f"Services         {_services(report)}"
+
+
+def _services(report: Report) -> str:
+    names = ", ".join(report.services) or "none"
+    if not report.silent:
+        return names
+    heard, all_of_them = len(report.services), len(report.services) + len(report.silent)
+    return f"{heard} of {all_of_them} report: {names}; silent: {', '.join(report.silent)}"
 
 
 def _words(pairs: Iterable[tuple[str, int]]) -> str:

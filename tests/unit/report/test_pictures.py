@@ -93,3 +93,19 @@ def test_a_terminal_without_those_characters_gets_plain_ones(pipeline, backend):
     text = "\n".join(drawing(pipeline, backend, ASCII))
     assert text.isascii()
     assert "....####" in text
+
+
+def test_the_table_names_the_services_that_are_not_heard(pipeline, backend):
+    """Of the services that are expected, those that sent nothing are the gap, and are named."""
+    pipeline.filled("s1")
+    pipeline.flush()
+    expected = [*pipeline.services, "hedger", "auditor"]
+    found = read_report(backend, pipeline.namespace, signals=1, sampled=False, expected=expected)
+    assert found.silent == ("auditor", "hedger")
+    assert found.as_dict()["silent"] == ["auditor", "hedger"]
+    text = table(found)
+    assert "5 of 7 report: " in text
+    assert "silent: auditor, hedger" in text
+    whole = read_report(backend, pipeline.namespace, signals=1, sampled=False)
+    assert whole.silent == ()
+    assert "silent" not in table(whole)

@@ -1,0 +1,244 @@
+"""Every target of the file, tried in this environment as the service itself would."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from tradespan.cli.check.faults import Page, near
+from tradespan.cli.check.script import Script
+from tradespan.mapping import targets
+from tradespan.mapping.config import Estate, Service, Stage
+from tradespan.mapping.targets import Target, Unwrappable
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one target.
+
+    Attributes:
+        service: whose it is.
+        target: as written.
+        state: `exists`, `refused` (is there and cannot be wrapped), `missing`, or `unknown`.
+        what: what it is, or why not.
+    """
+
+    service: str
+    target: str
+    state: Literal["exists", "refused", "missing", "unknown"]
+    what: str
+
+
+class _Missing(Exception):  # noqa: N818 - a reason, not a fault
+    """Why there is no such thing, with a hint."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+def try_all(
+    estate: Estate, page: Page, services: list[str], scripts: dict[str, str]
+) -> list[Tried]:
+    """Try the targets of these services; what is missing or refused becomes a fault.
+
+    Arguments:
+        page: takes the faults.
+        scripts: path of the script that is `__main__`, by service; one that is not given is
+            looked for beside the file.
+    """
+    found = []
+    for name in services:
+        script = _script(name, Path(page.file), scripts)
+        for place, target, stage in _targets(estate.services[name], ("services", name)):
+            one, parameters = _try(name, place, target, script, page)
+            found.append(one)
+            if stage is not None and parameters is not None:
+                _check_arguments(stage, place, target, parameters, page)
+    return found
+
+
+def _targets(service: Service, at: Place) -> Iterator[tuple[Place, Target, Stage | None]]:
+    for name, stage in service.stages.items():
+        yield from (((*at, "stages", name, "run"), t, stage) for t in stage.run)
+        yield from (((*at, "stages", name, "returns"), t, None) for t in stage.returns)
+    for name, send in service.send.items():
+        yield from (((*at, "send", name, "after"), t, None) for t in send.after)
+    for name, calls in service.calls.items():
+        yield from (((*at, "calls", name), t, None) for t in calls.run)
+    for name, value in service.values.items():
+        yield from (((*at, "values", name, "after"), t, None) for t in value.after)
+    for name, count in service.counts.items():
+        yield from (((*at, "counts", name, "after"), t, None) for t in count.after)
+        yield from (((*at, "counts", name, "raises"), t, None) for t in count.raises)
+
+
+def _script(service: str, file: Path, given: dict[str, str]) -> Path | None:
+    """The script of a service: as given, else named like it, beside the file or here."""
+    if service in given:
+        return Path(given[service])
+    for folder in (file.resolve().parent, Path.cwd()):
+        for name in (f"{service}.py", f"{service.replace('-', '_')}.py"):
+            if (folder / name).is_file():
+                return folder / name
+    return None
+
+
+def _try(
+    service: str, place: Place, target: Target, script: Path | None, page: Page
+) -> tuple[Tried, frozenset[str] | None]:
+    """What became of it, and the names of its parameters where they are known and all."""
+    parameters = None
+    state: Literal["exists", "refused", "missing", "unknown"] = "exists"
+    try:
+        if target.module == "__main__":
+            state, what, parameters = _read(service, target, script)
+            if state == "unknown":
+                page.note(place, f"{target.text}: {what}")
+        else:
+            what, parameters = _import(target, place)
+    except _Missing as reason:
+        state, what = "missing", str(reason)
+        page.error(place, f"{target.text}: {what}", reason.hint)
+    except Unwrappable as reason:
+        state, what = "refused", str(reason)
+        page.error(place, f"{target.text} cannot be wrapped: {what}")
+    return Tried(service, target.text, state, what), parameters
+
+
+def _read(
+    service: str, target: Target, script: Path | None
+) -> tuple[Literal["exists", "unknown"], str, frozenset[str] | None]:
+    """Look a name of a script up without running it."""
+    if script is None:
+        return "unknown", f"name the script: --script {service}=PATH", None
+    try:
+        source = Script(script)
+    except (SyntaxError, ValueError) as error:
+        raise _Missing(f"{script} is no Python: {error}") from None
+    found = source.find(target.names)
+    if found is None:
+        inside = "".join(f"{name}." for name in target.names[:-1])
+        raise _Missing(
+            f"{script.name} has no {'.'.join(target.names)!r}",
+            near(target.names[-1], source.names(target.names[:-1]), inside),
+        )
+    known = found.parameters
+    return "exists", f"{found.what} ({script.name}:{found.line}, read, not run)", known
+
+
+def _import(target: Target, place: Place) -> tuple[str, frozenset[str] | None]:
+    """Import the module and put a wrapper into place, as a service does."""
+    module = _module(target.module)
+    thing = _thing(target, module)
+    told = _kind(thing, target)
+    if place[-1] == "raises":
+        if not (inspect.isclass(thing) and issubclass(thing, BaseException)):
+            raise Unwrappable("it is no exception class")
+        return told, None
+    targets.replace(target, module, _wrapper, key=".".join(map(str, place)))
+    return told, _parameters(thing)
+
+
+def _module(name: str) -> ModuleType:
+    print(f"importing {name}", file=sys.stderr)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or name
+        if name == missing or name.startswith(f"{missing}."):
+            raise _Missing(
+                f"there is no module {missing!r} here",
+                "run it with the service's own interpreter, in its working folder",
+            ) from None
+        raise _Missing(f"its module needs {missing!r}, which is not installed here") from None
+    except (Exception, SystemExit) as error:
+        raise _Missing(f"its module fails when imported: {type(error).__name__}: {error}") from None
+
+
+def _thing(target: Target, module: ModuleType) -> Any:
+    """What the target names, as it is stored."""
+    owner: Any = module
+    for name in target.names:
+        thing = inspect.getattr_static(owner, name, None)
+        if thing is None and not hasattr(owner, name):
+            if target.subclasses and name == target.names[-1]:
+                return None  # a subclass may have it
+            raise _Missing(
+                f"{getattr(owner, '__qualname__', getattr(owner, '__name__', owner))} has no "
+                f"{name!r}",
+                near(name, dir(owner)),
+            )
+        before, owner = owner, getattr(owner, name)
+    return inspect.getattr_static(before, target.names[-1])
+
+
+def _kind(thing: Any, target: Target) -> str:
+    function = getattr(thing, "__func__", thing)
+    kind = "method" if len(target.names) > 1 else "function"
+    if isinstance(thing, staticmethod | classmethod):
+        kind = "static method" if isinstance(thing, staticmethod) else "class method"
+    elif inspect.isclass(thing):
+        kind = "class"
+    if inspect.isasyncgenfunction(function):
+        kind = f"async generator {kind}"
+    elif inspect.iscoroutinefunction(function):
+        kind = f"coroutine {kind}"
+    elif inspect.isgeneratorfunction(function):
+        kind = f"generator {kind}"
+    if target.made:
+        kind += f" that makes what has {target.made!r}"
+    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+    where = f" ({Path(code.co_filename).name}:{code.co_firstlineno})" if code else ""
+    return f"{kind}{where}{', and of every subclass' if target.subclasses else ''}"
+
+
+def _parameters(thing: Any) -> frozenset[str] | None:
+    """Names of the parameters, or None where a name of any kind may come."""
+    try:
+        parameters = inspect.signature(getattr(thing, "__func__", thing)).parameters
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return None
+    return frozenset(parameters)
+
+
+def _wrapper(function: Callable[..., Any], _: bool) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return inside
+
+
+def _check_arguments(
+    stage: Stage, place: Place, target: Target, parameters: frozenset[str], page: Page
+) -> None:
+    """Paths that take an argument which the function does not have."""
+    at = place[:-1]
+    wanted = [((*at, "set", n), p) for n, p in stage.set.items()]
+    wanted += [((*at, "receive", n), p) for n, p in stage.receive.items()]
+    if stage.begins is not None and stage.begins.event_time is not None:
+        wanted.append(((*at, "begins", "event_time"), stage.begins.event_time))
+    wanted += [((*at, "outcome", o), r.path) for o, rules in stage.outcome.items() for r in rules]
+    for where, path in wanted:
+        first = str(path.steps[0]) if path.source == "args" and path.steps else ""
+        if first and not first.isdigit() and first not in parameters:
+            page.warning(
+                where,
+                f"{path.text}: {target.text} has no parameter {first!r}; it has "
+                f"{', '.join(sorted(parameters)) or 'none'}",
+                near(first, parameters, "args."),
+            )
