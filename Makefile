@@ -40,9 +40,11 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy src tools
 	MYPYPATH=src:examples/crypto_pipeline $(BIN)/mypy examples/crypto_pipeline
+	MYPYPATH=src:examples/crypto_pipeline:examples/unchanged_services $(BIN)/mypy examples/unchanged_services
 
 generated: $(VENV)/.ready-dev
 	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/schema.py --check
 
 unit: $(VENV)/.ready-dev
 	$(PYTEST) $(PARALLEL) tests/unit tests/typing tests/test_architecture.py

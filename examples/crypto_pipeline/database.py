@@ -1,17 +1,20 @@
 """Signals and recommendations as rows: SQLite by default, PostgreSQL where DATABASE_URL says so.
 
-A recommendation carries its journey in two text columns, `traceparent` and `baggage`.
+A recommendation carries its journey in two text columns, `traceparent` and `baggage`, unless the
+database is opened without them.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+
+JOURNEY = ("traceparent", "baggage")
 
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS signals (
@@ -21,21 +24,21 @@ SCHEMA = (
         id {serial}, signal_id TEXT NOT NULL UNIQUE, symbol TEXT NOT NULL, side TEXT NOT NULL,
         quantity DOUBLE PRECISION NOT NULL, price DOUBLE PRECISION NOT NULL,
         status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
-        reason TEXT, order_id TEXT, fill_price DOUBLE PRECISION,
-        traceparent TEXT NOT NULL, baggage TEXT NOT NULL)""",
+        reason TEXT, order_id TEXT, fill_price DOUBLE PRECISION{journey})""",
     "CREATE INDEX IF NOT EXISTS recommendations_status ON recommendations (status, id)",
 )
 
 
 class Database:
-    """One connection, for one thread at a time."""
+    """One connection, for one thread; `journey` names the columns that carry the journey."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, journey: Sequence[str] = JOURNEY) -> None:
         self._postgres = url.startswith(("postgresql://", "postgres://"))
         self._connection: Any = _postgres(url) if self._postgres else _sqlite(url)
         serial = "SERIAL PRIMARY KEY" if self._postgres else "INTEGER PRIMARY KEY"
+        columns = "".join(f", {name} TEXT NOT NULL" for name in journey)
         for statement in SCHEMA:
-            self._run(statement.format(serial=serial))
+            self._run(statement.format(serial=serial, journey=columns))
 
     def save_signal(
         self, signal_id: str, bar_closed_at: float, signal_type: str, confidence: float
@@ -47,15 +50,16 @@ class Database:
             (signal_id, bar_closed_at, signal_type, confidence),
         )
 
-    def recommend(self, values: Mapping[str, Any]) -> None:
-        """Add an approved trade, once for each signal."""
+    def recommend(self, values: Mapping[str, Any]) -> int | None:
+        """Add an approved trade, once for each signal; its number, or None if it was there."""
         columns = ", ".join(values)
         marks = ", ".join(["%s"] * len(values))
-        self._run(
+        rows = self._run(
             f"INSERT INTO recommendations ({columns}) VALUES ({marks})"
-            " ON CONFLICT (signal_id) DO NOTHING",
+            " ON CONFLICT (signal_id) DO NOTHING RETURNING id",
             tuple(values.values()),
         )
+        return int(rows[0]["id"]) if rows else None
 
     def waiting(self) -> int:
         """How many recommendations are pending."""

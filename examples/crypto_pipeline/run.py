@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from database import Database
+from database import JOURNEY, Database
 from processes import Children, Ports, StartError, Stopped
 
 HERE = Path(__file__).resolve().parent
@@ -31,10 +31,12 @@ SERVICES = {
 }
 DEFAULTS = {
     "TRADESPAN_MODE": "replay",
-    "TRADESPAN_PIPELINE": "crypto",
-    "TRADESPAN_BUDGETS": "signal=150ms,validation=2s,risk=20ms,execution=250ms,total=3s",
     "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "/health$,/stats$,/start$",
     "PYTHONUNBUFFERED": "1",
+}
+UNMAPPED = {  # what a tradespan.yaml says otherwise
+    "TRADESPAN_PIPELINE": "crypto",
+    "TRADESPAN_BUDGETS": "signal=150ms,validation=2s,risk=20ms,execution=250ms,total=3s",
 }
 INSTRUMENTED = [  # opentelemetry-instrument python, both of this very interpreter
     sys.executable,
@@ -63,12 +65,37 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--redis", metavar="URL", help="default: an embedded one")
     parser.add_argument("--database", metavar="URL", help="postgresql://...; default: SQLite")
     parser.add_argument("--ledger", type=Path, metavar="DIR", help="an account of ended stages")
+    parser.add_argument(
+        "--services", type=scripts, default=HERE, metavar="DIR", help="other scripts of these names"
+    )
+    parser.add_argument(
+        "--instrument", type=services, default=list(SERVICES), metavar="NAME,...",
+        help="start only these under opentelemetry-instrument, or none; default: all",
+    )  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="show what the children print")
     for flag, usual in MILLISECONDS.items():
         parser.add_argument(flag, type=amount, default=usual, metavar="MS", help=f"usual: {usual}")
     for flag, rate in SHARES.items():
         parser.add_argument(flag, type=share, default=rate, metavar="0..1", help=f"usual: {rate}")
     return parser.parse_args()
+
+
+def scripts(text: str) -> Path:
+    found = Path(text).resolve()
+    if not found.is_dir():
+        found = HERE.parent / text  # another example, by its name
+    for script, _ in SERVICES.values():
+        if not (found / script).is_file():
+            raise argparse.ArgumentTypeError(f"{text!r} has no {script}")
+    return found
+
+
+def services(text: str) -> list[str]:
+    found = [] if text == "none" else text.split(",")
+    for name in found:
+        if name not in SERVICES:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(SERVICES)}")
+    return found
 
 
 def whole(text: str) -> int:
@@ -119,7 +146,7 @@ def start_stubs(
 def start_services(
     args: argparse.Namespace, children: Children, ports: Ports, environ: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Start the five services under opentelemetry-instrument; their addresses and process ids."""
+    """Start the five services, instrumented where it is asked; their addresses and process ids."""
     taken = {name: ports.take(usual) for name, (_, usual) in SERVICES.items()}
     shared = {
         **environ,
@@ -137,10 +164,27 @@ def start_services(
     found = {}
     for name, (script, _) in SERVICES.items():
         own = {"OTEL_SERVICE_NAME": name, "PORT": str(taken[name])}
-        child = children.start(name, [*INSTRUMENTED, str(HERE / script)], {**shared, **own})
+        python = INSTRUMENTED if name in args.instrument else [sys.executable]
+        child = children.start(name, [*python, str(args.services / script)], {**shared, **own})
         found[name] = {"url": f"http://127.0.0.1:{taken[name]}", "pid": child.pid}
     children.wait_for(taken, READY)
     return found
+
+
+def settings(args: argparse.Namespace, folder: Path) -> dict[str, str]:
+    """The environment of every program: ours where the user's says nothing."""
+    known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
+    direct = ",".join(filter(None, [known, "127.0.0.1,localhost"]))
+    environ = dict(DEFAULTS)
+    mapping = args.services / "tradespan.yaml"
+    if mapping.is_file():
+        environ["TRADESPAN_CONFIG"] = str(mapping)
+        environ["TRADESPAN_STORE"] = f"sqlite:///{folder / 'handoffs.sqlite'}"
+    else:
+        environ |= UNMAPPED
+    shared = filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")])
+    ours = {"NO_PROXY": direct, "no_proxy": direct, "PYTHONPATH": os.pathsep.join(shared)}
+    return {**environ, **os.environ, **ours}
 
 
 def begin(generator: str) -> None:
@@ -152,14 +196,13 @@ def begin(generator: str) -> None:
 def run(args: argparse.Namespace, folder: Path, stop: threading.Event) -> None:
     """Start everything, say so, and stay until told to stop; raises StartError or Stopped."""
     ports = Ports()
-    known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
-    direct = ",".join(filter(None, [known, "127.0.0.1,localhost"]))
-    environ = {**DEFAULTS, **os.environ, "NO_PROXY": direct, "no_proxy": direct}
+    environ = settings(args, folder)
     with Children(stop, verbose=args.verbose) as children:
         stubs = start_stubs(args, children, ports, environ)
         redis = args.redis or f"{stubs.pop('redis_server')}/0"
         database = args.database or f"sqlite:///{folder / 'pipeline.sqlite'}"
-        Database(database).close()  # its tables exist before five programs ask for them
+        columns = JOURNEY if args.services == HERE else ()
+        Database(database, columns).close()  # its tables exist before five programs ask for them
         environ |= {"REDIS_URL": redis, "DATABASE_URL": database}
         environ |= {"OLLAMA_URL": stubs["ollama"], "EXCHANGE_URL": stubs["exchange"]}
         services = start_services(args, children, ports, environ)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tradespan.mapping.load import load
 from tradespan.semconv.metrics import METRICS
 from tradespan.settings import Settings
 
@@ -31,6 +32,14 @@ def test_the_code_runs_and_is_one_journey(telemetry: Any) -> None:
     assert names == ["signal", "risk", "orchestration", "execution"]
     assert len({span.context.trace_id for span in telemetry.spans}) == 1
     assert telemetry.total("trading.pipeline.duration", outcome="ok") == 1
+
+
+def test_the_mapping_is_valid(tmp_path: Path) -> None:
+    """The tradespan.yaml of the README is one that a service takes."""
+    (text,) = blocks(README, "yaml")
+    file = tmp_path / "tradespan.yaml"
+    file.write_text(text)
+    assert set(load(file, {}).services) == {"risk"}
 
 
 def test_every_make_target_that_is_named_exists() -> None:
