@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -215,3 +217,24 @@ def test_nothing_is_said_on_stdout_inside_a_service(module: str) -> None:
     ]
     assert "print" not in calls
     assert not [name for name in calls if name.startswith(("sys.stdout", "sys.stderr"))]
+
+
+def test_what_is_imported_is_depended_on() -> None:
+    """A bare `pip install tradespan` has every package that a module needs when it is imported."""
+    declared = tomllib.loads((SRC.parent / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[^A-Za-z0-9_-]", text)[0].lower() for text in declared["dependencies"]}
+    packages = {name.partition("-")[0] for name in names}
+    packages |= {"yaml", "google"}  # of PyYAML, and of the OTLP exporter's protobuf
+    for module, tree in TREES.items():
+        needed = {
+            alias.name.partition(".")[0]
+            for node in tree.body
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        } | {
+            (node.module or "").partition(".")[0]
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and not node.level
+        }
+        foreign = needed - set(sys.stdlib_module_names) - {"tradespan", "__future__"}
+        assert foreign <= packages, f"{module} needs {foreign - packages}"
