@@ -38,7 +38,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 
 types: $(VENV)/.ready-dev
-	$(BIN)/mypy src tools
+	$(BIN)/mypy src tools benchmarks
 	MYPYPATH=src:examples/crypto_pipeline $(BIN)/mypy examples/crypto_pipeline
 	MYPYPATH=src:examples/crypto_pipeline:examples/unchanged_services $(BIN)/mypy examples/unchanged_services
 

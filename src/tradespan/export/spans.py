@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import StatusCode
 
 from tradespan import journey as journeys
 from tradespan.guard import guard
@@ -50,7 +51,7 @@ class HoldUndecided(SpanProcessor):
             held.append(span)
             if len(held) > _MOST_HELD:
                 self._let_go(_trace_id(span))
-        elif (span.attributes or {}).get(TRADING_OUTCOME) == "skipped":
+        elif _is_skipped(span) and not any(_has_failed(inner) for inner in held):
             self._held.pop(_trace_id(span), None)
         else:
             self._let_go(_trace_id(span))
@@ -72,6 +73,15 @@ class HoldUndecided(SpanProcessor):
     def _let_all_go(self) -> None:
         for trace_id in list(self._held):
             self._let_go(trace_id)
+
+
+def _is_skipped(span: ReadableSpan) -> bool:
+    return (span.attributes or {}).get(TRADING_OUTCOME) == "skipped"
+
+
+def _has_failed(span: ReadableSpan) -> bool:
+    """A failure inside a signal that says HOLD is worth its trace."""
+    return span.status.status_code is StatusCode.ERROR
 
 
 def _trace_id(span: ReadableSpan) -> int:

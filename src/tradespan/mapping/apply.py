@@ -9,7 +9,7 @@ from typing import Any
 import wrapt
 
 from tradespan.guard import guard
-from tradespan.mapping import factories, late, targets
+from tradespan.mapping import factories, targets
 from tradespan.mapping.blocks import Around
 from tradespan.mapping.paths import signature
 from tradespan.mapping.record import Entry, Record
@@ -59,6 +59,8 @@ class Wrapping:
             _replace(target, entry, wrap, module)
 
     def _watch_the_script(self) -> None:
+        from tradespan.mapping import late  # only where a script is mapped
+
         waiting = self._by_module["__main__"]
         for _, entry, _ in waiting:
             entry.why = "the script has not defined it yet"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 
-@dataclass(eq=False)
 class Entry:
     """One target of this service.
 
@@ -18,11 +16,9 @@ class Entry:
         fired: how often it has been called.
     """
 
-    place: str
-    target: str
-    state: str = "waiting"
-    why: str = ""
-    fired: int = 0
+    def __init__(self, place: str, target: str) -> None:
+        self.place, self.target = place, target
+        self.state, self.why, self.fired = "waiting", "", 0
 
 
 class Record:

@@ -20,6 +20,7 @@ _RULE = re.compile(
     r"^(?P<path>\S+)(?:\s+(?P<test>is not none|is none|is true|is false|not in|in|matches|"
     r"==|!=|<=|>=|<|>)(?:\s+(?P<value>.+))?)?$"
 )
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, where it is built
 _NUMBERS: Final = (int, float)
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": lambda a, b: a == b,
@@ -100,7 +101,7 @@ def parse(text: str) -> Rule:
 
 def _value(text: str, test: str, raw: str) -> Any:
     try:
-        value = yaml.safe_load(raw)
+        value = yaml.load(raw, Loader=_Loader)  # noqa: S506 - a safe one
     except yaml.YAMLError:
         raise ValueError(f"{text!r}: {raw!r} is no value") from None
     if test in ("in", "not in") and not isinstance(value, list):

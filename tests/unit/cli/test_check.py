@@ -394,3 +394,29 @@ def test_targets_for_a_program(check: Any, tmp_path: Path) -> None:
     found = {t["target"]: t["state"] for t in json.loads(out)["targets"]}
     assert found == {"d_desk:PrecisionError": "exists", "d_desk:load": "missing"}
     assert status == 1
+
+
+def test_clients_and_routes(check: Any) -> None:
+    """A client is installed or not; a route cannot be known without running the application."""
+    status, out, _ = check(
+        """
+        services:
+          bot:
+            stages: {signal: {route: "GET /signal", ends: true}}
+            calls: {database_query: {client: sqlite3}}
+          other:
+            calls: {database_query: {client: mysql.connector}}
+        """,
+        "--import",
+    )
+    assert status == 1
+    assert "exists    sqlite3          client, installed here" in out
+    assert "unknown   GET /signal" in out
+    assert "services.other.calls.database_query.client: mysql.connector is not installed" in out
+
+
+def test_no_yaml(check: Any) -> None:
+    """The line at which it ceases to be YAML."""
+    status, out, _ = check("services:\n  a: {stages: [}\n")
+    assert status == 1
+    assert "tradespan.yaml:3: error: the file: no YAML: " in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+import tradespan
 from tradespan import journey
 from tradespan.export.spans import _MOST_HELD, HoldUndecided, JourneyIds
 
@@ -140,3 +142,12 @@ def test_sampled_out_signals_hold_nothing() -> None:
         tracing.tracer.start_span("features").end()
     assert tracing.names == []
     assert tracing.held._held == {}
+
+
+def test_a_failure_inside_a_skipped_signal_is_seen(telemetry: Any) -> None:
+    """A HOLD leaves no trace of its own, unless something in it failed."""
+    with tradespan.signal(symbol="BTC-USD") as s:
+        with contextlib.suppress(ValueError), tradespan.stage("features"):
+            raise ValueError("no bar")
+        s.skip("no features")
+    assert [span.name for span in telemetry.spans] == ["features", "signal"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,9 +131,12 @@ def test_other_answers(svc: Any, telemetry: Any, server: str, post: Any, path: s
 @pytest.mark.parametrize("post", [by_httpx, by_httpx_async, by_requests])
 def test_a_refused_connection_is_a_call_too(svc: Any, telemetry: Any, post: Any) -> None:
     """It is timed, and its exception is the service's."""
-    module = svc.map(LLM.format("127.0.0.1:9"), ASK)
-    with pytest.raises((httpx.ConnectError, requests.ConnectionError)):
-        module.ask(post, "http://127.0.0.1:9/")
+    with socket.socket() as silent:  # bound, so that nobody else has the port; it never listens
+        silent.bind(("127.0.0.1", 0))
+        refusing = f"127.0.0.1:{silent.getsockname()[1]}"
+        module = svc.map(LLM.format(refusing), ASK)
+        with pytest.raises((httpx.ConnectError, requests.ConnectionError)):
+            module.ask(post, f"http://{refusing}/")
     assert telemetry.total("ollama_api_latency") == 1
 
 

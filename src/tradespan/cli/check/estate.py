@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from tradespan import settings
-from tradespan.cli.check.faults import Fault, Page
+from tradespan.cli.check.faults import Fault, Page, Place
 from tradespan.cli.check.handoffs import check_handoffs
 from tradespan.cli.check.stages import check_stages
 from tradespan.mapping.config import Estate
@@ -34,8 +34,7 @@ def read(file: Path) -> tuple[list[Fault], Estate | None]:
         estate = load(file, environ)
     except FileError as error:
         faults = [_fault(file, text) for text in error.errors]
-        others = [f for f in faults if f.path.rstrip(".0123456789") not in unset_paths]
-        return _sorted([*unset, *(f for f in others if f.path not in unset_paths)]), None
+        return _sorted([*unset, *(f for f in faults if f.path not in unset_paths)]), None
     page = Page(str(file), file.read_text(encoding="utf-8"))
     for check in (_check_deployment, check_handoffs, check_stages, _check_services):
         check(estate, page)
@@ -51,8 +50,11 @@ def _fault(file: Path, text: str) -> Fault:
     found = _FAULT.match(text)
     if found is None:
         return Fault("error", str(file), 1, "the file", text.removeprefix(f"{file}: "))
+    path, line = found["path"], int(found["line"])
     message, _, hint = found["message"].partition("; ")
-    return Fault("error", str(file), int(found["line"]), found["path"], message, hint)
+    if path == "no YAML":
+        return Fault("error", str(file), line, "the file", f"no YAML: {message}", hint)
+    return Fault("error", str(file), line, path, message, hint)
 
 
 def _unset(file: Path, environ: Any) -> Iterator[Fault]:
@@ -70,7 +72,7 @@ def _unset(file: Path, environ: Any) -> Iterator[Fault]:
     yield from page.faults
 
 
-def _texts(node: Any, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _texts(node: Any, place: Place) -> Iterator[tuple[Place, str]]:
     if isinstance(node, yaml.ScalarNode):
         yield place, str(node.value)
     elif isinstance(node, yaml.SequenceNode):

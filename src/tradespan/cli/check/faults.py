@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -10,6 +10,8 @@ from typing import Any, Literal
 import yaml
 
 Level = Literal["error", "warning", "note"]
+Place = tuple[str | int, ...]
+"""Keys and indexes that lead to a place in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +53,23 @@ class Page:
         self.tree = yaml.compose(text, Loader=yaml.SafeLoader)
         self.faults: list[Fault] = []
 
-    def error(self, place: Sequence[str | int], message: str, hint: str = "") -> None:
+    def error(self, place: Place, message: str, hint: str = "") -> None:
         """What cannot work."""
         self._add("error", place, message, hint)
 
-    def warning(self, place: Sequence[str | int], message: str, hint: str = "") -> None:
+    def warning(self, place: Place, message: str, hint: str = "") -> None:
         """What works, but hardly as meant."""
         self._add("warning", place, message, hint)
 
-    def note(self, place: Sequence[str | int], message: str, hint: str = "") -> None:
+    def note(self, place: Place, message: str, hint: str = "") -> None:
         """What should be known."""
         self._add("note", place, message, hint)
 
-    def _add(self, level: Level, place: Sequence[str | int], message: str, hint: str) -> None:
+    def _add(self, level: Level, place: Place, message: str, hint: str) -> None:
         path = ".".join(map(str, place))
         self.faults.append(Fault(level, self.file, self.line(place), path, message, hint))
 
-    def line(self, place: Sequence[str | int]) -> int:
+    def line(self, place: Place) -> int:
         """The line of a place, or of what is there on the way to it."""
         node: Any = self.tree
         line = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -13,13 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from tradespan.cli.check.faults import Page, near
+from tradespan.cli.check.arguments import check_arguments, parameters_of
+from tradespan.cli.check.faults import Page, Place, near
 from tradespan.cli.check.script import Script
 from tradespan.mapping import targets
 from tradespan.mapping.config import Estate, Service, Stage
 from tradespan.mapping.targets import Target, Unwrappable
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,36 @@ def try_all(
             one, parameters = _try(name, place, target, script, page)
             found.append(one)
             if stage is not None and parameters is not None:
-                _check_arguments(stage, place, target, parameters, page)
+                check_arguments(stage, place, target, parameters, page)
+        found += _without_name(name, estate.services[name], page)
     return found
+
+
+def _without_name(service: str, parts: Service, page: Page) -> Iterator[Tried]:
+    """Clients that are installed or not, and routes, which only the running application has."""
+    for name, calls in parts.calls.items():
+        if calls.client is None:
+            continue
+        if _installed(calls.client):
+            yield Tried(service, calls.client, "exists", "client, installed here")
+        else:
+            page.error(
+                ("services", service, "calls", name, "client"),
+                f"{calls.client} is not installed here",
+                "run it with the service's own interpreter",
+            )
+            yield Tried(service, calls.client, "missing", "not installed here")
+    for stage in parts.stages.values():
+        for method, path in stage.route:
+            said = "a route is seen when FastAPI makes the application; the start's summary says"
+            yield Tried(service, f"{method} {path}", "unknown", said)
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
 
 
 def _targets(service: Service, at: Place) -> Iterator[tuple[Place, Target, Stage | None]]:
@@ -147,7 +175,7 @@ def _import(target: Target, place: Place) -> tuple[str, frozenset[str] | None]:
             raise Unwrappable("it is no exception class")
         return told, None
     targets.replace(target, module, _wrapper, key=".".join(map(str, place)))
-    return told, _parameters(thing)
+    return told, parameters_of(thing)
 
 
 def _module(name: str) -> ModuleType:
@@ -204,41 +232,9 @@ def _kind(thing: Any, target: Target) -> str:
     return f"{kind}{where}{', and of every subclass' if target.subclasses else ''}"
 
 
-def _parameters(thing: Any) -> frozenset[str] | None:
-    """Names of the parameters, or None where a name of any kind may come."""
-    try:
-        parameters = inspect.signature(getattr(thing, "__func__", thing)).parameters
-    except (TypeError, ValueError):
-        return None
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return None
-    return frozenset(parameters)
-
-
 def _wrapper(function: Callable[..., Any], _: bool) -> Callable[..., Any]:
     @functools.wraps(function)
     def inside(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
     return inside
-
-
-def _check_arguments(
-    stage: Stage, place: Place, target: Target, parameters: frozenset[str], page: Page
-) -> None:
-    """Paths that take an argument which the function does not have."""
-    at = place[:-1]
-    wanted = [((*at, "set", n), p) for n, p in stage.set.items()]
-    wanted += [((*at, "receive", n), p) for n, p in stage.receive.items()]
-    if stage.begins is not None and stage.begins.event_time is not None:
-        wanted.append(((*at, "begins", "event_time"), stage.begins.event_time))
-    wanted += [((*at, "outcome", o), r.path) for o, rules in stage.outcome.items() for r in rules]
-    for where, path in wanted:
-        first = str(path.steps[0]) if path.source == "args" and path.steps else ""
-        if first and not first.isdigit() and first not in parameters:
-            page.warning(
-                where,
-                f"{path.text}: {target.text} has no parameter {first!r}; it has "
-                f"{', '.join(sorted(parameters)) or 'none'}",
-                near(first, parameters, "args."),
-            )

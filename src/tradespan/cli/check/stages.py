@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradespan.cli.check.faults import Page, near
+from tradespan.cli.check.faults import Page, Place, near
 from tradespan.mapping.config import Estate, Stage
 from tradespan.semconv.attributes import ENUMS, SPAN_VALUES
 from tradespan.semconv.metrics import METRICS
@@ -37,9 +37,7 @@ def check_stages(estate: Estate, page: Page) -> None:
         _check_ends(mapped, page)
 
 
-def _check_name(
-    name: str, stage: Stage, estate: Estate, place: tuple[str, ...], page: Page
-) -> None:
+def _check_name(name: str, stage: Stage, estate: Estate, place: Place, page: Page) -> None:
     declared = estate.pipeline.stages
     if declared and name not in declared:
         say = page.note if name in STAGES or stage.budget is not None else page.warning
@@ -56,7 +54,7 @@ def _check_name(
         )
 
 
-def _check_values(stage: Stage, place: tuple[str, ...], page: Page) -> None:
+def _check_values(stage: Stage, place: Place, page: Page) -> None:
     for key in stage.set:
         if key not in _WORDS:
             page.note(
@@ -77,7 +75,7 @@ def _check_values(stage: Stage, place: tuple[str, ...], page: Page) -> None:
                 )
 
 
-def _check_paths(stage: Stage, place: tuple[str, ...], page: Page) -> None:
+def _check_paths(stage: Stage, place: Place, page: Page) -> None:
     """Paths that lead nowhere, whatever the service does."""
     begins = stage.begins.event_time if stage.begins else None
     if begins is not None and not begins.before:
