@@ -64,8 +64,39 @@ GEN_AI_USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 """Tokens of the prompt (OpenTelemetry's own name)."""
 GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 """Tokens of the answer (OpenTelemetry's own name)."""
+GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+"""Tokens of the prompt that a cache had (OpenTelemetry's own name)."""
+GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
+"""Tokens of the prompt that a cache took (OpenTelemetry's own name)."""
+GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
+"""Model that answered (OpenTelemetry's own name)."""
+GEN_AI_RESPONSE_ID: Final = "gen_ai.response.id"
+"""Id of the model's answer (OpenTelemetry's own name)."""
+GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
+"""Whose model it is (OpenTelemetry's own name)."""
+SERVER_ADDRESS: Final = "server.address"
+"""Host that was asked (OpenTelemetry's own name)."""
+SERVER_PORT: Final = "server.port"
+"""Port that was asked (OpenTelemetry's own name)."""
+TRADING_COST_USD: Final = "trading.cost.usd"
+"""Cost of the model calls of this stage in USD, summed; absent when none was priced."""
+TRADING_COST_UNPRICED: Final = "trading.cost.unpriced"
+"""Model calls of this stage whose price is not known."""
+TRADING_LOG_STREAM: Final = "trading.log.stream"
+"""Stream that a log record belongs to."""
+TRADING_REQUEST_ID: Final = "trading.request.id"
+"""Id of the request that a log record belongs to."""
+TRADING_USER_ID: Final = "trading.user.id"
+"""Id of the user that a log record belongs to."""
 
 ENUMS: Final[dict[str, tuple[str, ...]]] = {
+    "action": (
+        "buy",
+        "sell",
+        "hold",
+        "short",
+        "cover",
+    ),
     "decision": (
         "approved",
         "rejected",
@@ -91,11 +122,26 @@ ENUMS: Final[dict[str, tuple[str, ...]]] = {
         "expired",
         "error",
     ),
+    "pnl_type": (
+        "realized",
+        "unrealized",
+    ),
     "risk_level": (
         "low",
         "medium",
         "high",
         "critical",
+    ),
+    "scope": (
+        "client",
+        "exchange",
+        "model",
+    ),
+    "side": (
+        "buy",
+        "sell",
+        "short",
+        "cover",
     ),
     "status": (
         "ok",
@@ -108,6 +154,17 @@ ENUMS: Final[dict[str, tuple[str, ...]]] = {
         "timeout",
         "expired",
         "error",
+    ),
+    "token_type": (
+        "input",
+        "output",
+    ),
+    "trading.log.stream": (
+        "application",
+        "error",
+        "security",
+        "revenue",
+        "trading",
     ),
     "trading.mode": (
         "live",
@@ -149,8 +206,19 @@ LIMITS: Final[dict[str, int]] = {
     "attribute": 50,
     "symbol": 200,
     "signal_type": 50,
+    "ticker": 200,
+    "model_name": 50,
+    "layer": 10,
+    "rule_name": 50,
+    "result": 20,
+    "training_type": 20,
+    "source": 20,
+    "feature": 50,
 }
 """Most distinct values of a metric attribute in a process."""
+
+SYMBOLS: Final = ("symbol", "ticker")
+"""Metric attributes that the user's limit of symbols holds for."""
 
 SPAN_VALUES: Final[dict[str, str]] = {
     "symbol": TRADING_SYMBOL,
@@ -170,5 +238,7 @@ SPAN_VALUES: Final[dict[str, str]] = {
     "model": GEN_AI_REQUEST_MODEL,
     "input_tokens": GEN_AI_USAGE_INPUT_TOKENS,
     "output_tokens": GEN_AI_USAGE_OUTPUT_TOKENS,
+    "cost_usd": TRADING_COST_USD,
+    "unpriced": TRADING_COST_UNPRICED,
 }
 """Span attribute of a stage's value."""

@@ -23,6 +23,9 @@ class Metric:
         attributes: keys of its metric attributes, in the registry's order.
         boundaries: bucket boundaries of a histogram, in the metric's unit.
         values: declared values of an attribute where they are this metric's own.
+        observed: whether a callback gives its value when it is exported.
+        template: of one gauge for each declared name, what such a name is; None for a metric.
+        most: most gauges of a template.
     """
 
     name: str
@@ -33,6 +36,9 @@ class Metric:
     attributes: tuple[str, ...] = ()
     boundaries: tuple[float, ...] | None = None
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    observed: bool = False
+    template: str | None = None
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)

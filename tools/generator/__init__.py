@@ -1,0 +1,1 @@
+"""From the registry to code and pages; see tools/generate.py."""
