@@ -31,6 +31,9 @@ KEYS = [
     "TRADESPAN_PROPAGATE_TO",
     "TRADESPAN_PROPAGATE_NEVER",
     "TRADESPAN_REDACT",
+    "TRADESPAN_PRICES",
+    "TRADESPAN_LOG_FORMAT",
+    "TRADESPAN_LOG_STREAMS",
 ]
 
 
@@ -191,3 +194,54 @@ def test_read_side(env: dict[str, str], cache: Path) -> None:
     found = read_settings(env)
     assert found.cache == cache
     assert found.environ == env
+
+
+@pytest.mark.parametrize(
+    ("env", "port", "host", "folder"),
+    [
+        ({}, None, "127.0.0.1", ""),
+        ({"TRADESPAN_METRICS_PORT": " 0 "}, 0, "127.0.0.1", ""),
+        ({"TRADESPAN_METRICS_PORT": "65535"}, 65535, "127.0.0.1", ""),
+        ({"TRADESPAN_METRICS_HOST": "[::1]"}, None, "::1", ""),
+        ({"TRADESPAN_METRICS_HOST": "0.0.0.0"}, None, "0.0.0.0", ""),
+        ({"TRADESPAN_METRICS_TARGETS": "/run/t"}, None, "127.0.0.1", "/run/t"),
+    ],
+)
+def test_endpoints(env: dict[str, str], port: int | None, host: str, folder: str) -> None:
+    """Off, and on loopback, unless said otherwise; 0 is any free port."""
+    found = load(env)
+    assert (found.metrics_port, found.metrics_host, found.metrics_targets) == (port, host, folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("TRADESPAN_METRICS_PORT", "65536"),
+        ("TRADESPAN_METRICS_PORT", "-1"),
+        ("TRADESPAN_METRICS_PORT", "http"),
+        ("TRADESPAN_METRICS_PORT", "\u0663"),
+        ("TRADESPAN_METRICS_HOST", "http://x"),
+        ("TRADESPAN_METRICS_HOST", "a b"),
+    ],
+)
+def test_endpoints_that_cannot_be(key: str, value: str) -> None:
+    """A port or host that is none is a ConfigError."""
+    with pytest.raises(ConfigError) as caught:
+        load({key: value})
+    assert (caught.value.key, caught.value.value) == (key, value)
+
+
+def test_log_streams() -> None:
+    """A stream by logger name; only streams that there are."""
+    found = load({"TRADESPAN_LOG_STREAMS": " payments = revenue, desk.risk=trading,"})
+    assert found.log_streams == {"payments": "revenue", "desk.risk": "trading"}
+    for wrong in ("payments", "=revenue", "payments=money"):
+        with pytest.raises(ConfigError, match="payments=revenue"):
+            load({"TRADESPAN_LOG_STREAMS": wrong})
+
+
+def test_log_format() -> None:
+    """JSON or the service's own."""
+    assert load({"TRADESPAN_LOG_FORMAT": " JSON "}).log_format == "json"
+    with pytest.raises(ConfigError, match="one of json, plain"):
+        load({"TRADESPAN_LOG_FORMAT": "xml"})

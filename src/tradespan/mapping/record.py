@@ -59,3 +59,13 @@ class Record:
             {"place": e.place, "target": e.target, "state": e.state, "why": e.why, "fired": e.fired}
             for e in self.entries
         ]
+
+    def health(self) -> dict[str, object]:
+        """The whole for /health: how many are wrapped, each of them, and what is not as trouble."""
+        lost = [
+            f"{e.target} is not wrapped: {e.why}" for e in self.entries if e.state == "not wrapped"
+        ]
+        wrapped = sum(e.state == "wrapped" for e in self.entries)
+        return {
+            "wrapped": wrapped, "of": len(self.entries), "all": self.facts(), "trouble": lost
+        }  # fmt: skip
