@@ -78,7 +78,7 @@ async def validate(recommendation: Recommendation) -> dict[str, Any]:
         if answer is None:
             verdict = Verdict("REJECT", None, "the model does not answer")
         else:
-            v.usage(answer.get("prompt_eval_count"), answer.get("eval_count"))
+            v.usage(answer)
             verdict = parse(str(answer.get("response", "")))
         if verdict.decision == "APPROVE":
             v.approve(confidence=verdict.confidence, reason=verdict.reason)

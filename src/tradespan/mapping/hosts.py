@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +14,9 @@ from opentelemetry import context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 from tradespan.guard import guard
+from tradespan.recorders import usage
+from tradespan.recorders.prices import warm
+from tradespan.stages import spending
 from tradespan.stages.calls import Call
 from tradespan.stages.stage import current_stage
 
@@ -35,6 +40,8 @@ class Hosts:
             fired: is told each call.
         """
         self._mapped.append((host.lower(), timed, model, fired))
+        if model:
+            warm()
 
     def install(self) -> None:
         """Put the hooks into httpx and requests as each is imported."""
@@ -65,22 +72,23 @@ class Hosts:
     def _timed(self, request: Any) -> _Timed:
         with _HOOK:
             if context.get_value(_SUPPRESS_INSTRUMENTATION_KEY):  # telemetry on its own way out
-                return _Timed(None, model=False)
+                return _Timed(None)
             url = urlsplit(str(request.url))
             host, port = (url.hostname or "").lower(), url.port or _port(url.scheme)
             for pattern, timed, model, fired in self._mapped:
                 name, wanted = _split(pattern)
                 if fnmatchcase(host, name) and wanted in ("", "*", str(port)):
                     fired()
-                    return _Timed(timed.fresh(), model)
-        return _Timed(None, model=False)
+                    return _Timed(timed.fresh(), f"{url.scheme}://{host}:{port}" if model else "")
+        return _Timed(None)
 
 
 class _Timed:
     """One call to a host, mapped or not."""
 
-    def __init__(self, timed: Call | None, model: bool) -> None:
-        self._call, self._model = timed, model
+    def __init__(self, timed: Call | None, url: str = "") -> None:
+        self._call, self._url = timed, url
+        self._began = time.perf_counter()
 
     def __enter__(self) -> _Timed:
         if self._call is not None:
@@ -93,40 +101,22 @@ class _Timed:
 
     def answered(self, response: Any) -> Any:
         """The answer; what it says of its usage goes to the stage."""
-        if self._model:
+        if self._url:
             with _HOOK:
-                _note_usage(response)
+                _note_usage(response, self._url, time.perf_counter() - self._began)
         return response
 
 
-def _note_usage(response: Any) -> None:
-    stage = current_stage()
+def _note_usage(response: Any, url: str, seconds: float) -> None:
     read = getattr(response, "is_closed", True) and getattr(response, "_content", b"") is not False
-    if stage is None or not read or len(response.content) > _LARGEST:
+    if not read or len(response.content) > _LARGEST:
         return
     if "json" not in response.headers.get("content-type", ""):
         return
-    usage = tokens(response.json())
-    for name in ("input_tokens", "output_tokens"):  # a retried call costs too
-        if usage.get(name) is not None:
-            stage.set(**{name: int(stage.values.get(name, 0)) + int(usage[name])})
-    if usage.get("model"):
-        stage.set(model=usage["model"])
-
-
-def tokens(body: Any) -> dict[str, Any]:
-    """Model and tokens in an answer of Ollama, OpenAI or Anthropic, by our names."""
-    if not isinstance(body, Mapping):
-        return {}
-    usage = body.get("usage")
-    counts: Mapping[str, Any] = usage if isinstance(usage, Mapping) else {}
-    return {
-        "model": body.get("model"),
-        "input_tokens": body.get("prompt_eval_count")
-        or counts.get("input_tokens", counts.get("prompt_tokens")),
-        "output_tokens": body.get("eval_count")
-        or counts.get("output_tokens", counts.get("completion_tokens")),
-    }
+    used = usage.read(response.json())
+    if used is not None:  # a retried call costs too
+        worked = seconds if used.seconds is None else used.seconds
+        spending.note(current_stage(), replace(used, url=url, seconds=worked))
 
 
 def _split(pattern: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from opentelemetry import context
 from opentelemetry.context import Context
@@ -14,10 +14,14 @@ class Nested(Protocol):
     """What is needed of a stage to find the one around it.
 
     Attributes:
+        name: of the stage.
+        values: its facts.
         is_over: whether it has ended, or has not begun.
         outside: the context that stood around it.
     """
 
+    name: str
+    values: dict[str, Any]
     is_over: bool
     outside: Context
 
@@ -25,6 +29,12 @@ class Nested(Protocol):
 def innermost() -> Nested | None:
     """The innermost stage that is going on here, or None."""
     return _stage(_open(context.get_current()))
+
+
+def facts() -> dict[str, object]:
+    """Name and order id of the stage that is going on here, for log records; empty outside one."""
+    stage = innermost()
+    return {} if stage is None else {"stage": stage.name, "order_id": stage.values.get("order_id")}
 
 
 def with_stage(stage: Nested, ctx: Context) -> Context:

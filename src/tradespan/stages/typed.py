@@ -5,8 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from tradespan.guard import guard
+from tradespan.recorders.prices import warm
+from tradespan.recorders.usage import read
+from tradespan.stages import spending
 from tradespan.stages.stage import NO_CARRIER, Stage
 
+_USAGE = guard("stage.usage")
 RiskLevel = Literal["low", "medium", "high", "critical"]
 Side = Literal["buy", "sell"]
 
@@ -38,9 +43,22 @@ class Validation(Stage):
         """The model rejects; `confidence=` 0 to 1."""
         return super().reject(reason, decision="rejected", **values)
 
-    def usage(self, input_tokens: int | None = None, output_tokens: int | None = None) -> Self:
-        """Tokens that the model says it used."""
-        return self.set(input_tokens=input_tokens, output_tokens=output_tokens)
+    def usage(self, answer: object = None, **figures: Any) -> Self:
+        """What one call of the model used; several calls add up, the last model decides.
+
+        Arguments:
+            answer: of OpenAI, Anthropic, Ollama or a server that speaks like one, as an object or
+                a dict. The same answer noted twice counts once.
+            figures: what it does not tell, or tells wrongly: `model=`, `input_tokens=`,
+                `output_tokens=`, `cache_read_tokens=`, `cache_write_tokens=`, `seconds=` of work,
+                `provider=`, `cost_usd=`.
+        """
+        with _USAGE:
+            cost = figures.pop("cost_usd", None)
+            used = read(answer, **{k: v for k, v in figures.items() if v is not None})
+            if used is not None:
+                spending.note(self, used, cost)
+        return self
 
 
 class Risk(Stage):
@@ -135,6 +153,7 @@ def validation(
         symbol: instrument.
         values: more facts, as for `Stage.set`.
     """
+    warm()
     return Validation("validation", carrier=carrier, model=model, symbol=symbol, **values)
 
 

@@ -1,0 +1,106 @@
+"""What the models of a stage used and cost: each call recorded once, and summed on its stage."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol, cast
+
+from tradespan import journey as journeys
+from tradespan.recorders import pricing
+from tradespan.recorders.usage import Usage
+from tradespan.semconv import attributes as names
+from tradespan.stages import current
+from tradespan.stages.memory import Memory
+
+_TRUSTED = 16  # characters from which an id is taken for unique; Ollama makes chatcmpl-317
+_counted = Memory()
+_lock = threading.Lock()
+
+
+class Spending(Protocol):
+    """What is needed of a stage to sum on it.
+
+    Attributes:
+        values: its facts.
+    """
+
+    values: dict[str, Any]
+
+
+def note(stage: Spending | None, usage: Usage, cost_usd: float | None = None) -> bool:
+    """Record one call of a model, and add it to the stage; the last model is the deciding one.
+
+    Arguments:
+        stage: in which it was asked, if any.
+        usage: what the answer says.
+        cost_usd: what it cost, where the caller knows; else the prices tell.
+
+    Returns:
+        False where the same answer has been noted before, by another way.
+    """
+    if usage.id and _counted.count(_identity(usage)) > 1:
+        return False
+    if not usage.model and stage is not None:
+        usage = replace(usage, model=str(stage.values.get("model") or ""))
+    cost = pricing.record(usage, cost_usd)
+    if stage is None:
+        return True
+    with _lock:
+        values = stage.values
+        if usage.model:
+            values["model"] = usage.model
+        for name in ("input_tokens", "output_tokens"):
+            used = getattr(usage, name)
+            if used is not None:
+                values[name] = values.get(name, 0) + used
+        what, much = ("unpriced", 1) if cost is None else ("cost_usd", cost)
+        values[what] = values.get(what, 0) + much
+    return True
+
+
+def note_span(attributes: Mapping[str, Any], url: str) -> None:
+    """Note the call of a model of which a span tells; on the stage that is going on here.
+
+    Arguments:
+        attributes: of the span of an official GenAI instrumentation, or of a vendor's own.
+        url: of the server that was asked.
+    """
+    usage = _of_span(attributes, url)
+    if usage is not None:
+        note(cast("Spending | None", current.innermost()), usage)
+
+
+def _of_span(attributes: Mapping[str, Any], url: str) -> Usage | None:
+    tokens = attributes.get(names.GEN_AI_USAGE_INPUT_TOKENS)
+    answered = attributes.get(names.GEN_AI_RESPONSE_ID)
+    if tokens is None and answered is None:
+        return None
+    model = attributes.get(names.GEN_AI_RESPONSE_MODEL) or attributes.get(
+        names.GEN_AI_REQUEST_MODEL
+    )
+    return Usage(
+        model=str(model or ""),
+        input_tokens=tokens,
+        output_tokens=attributes.get(
+            names.GEN_AI_USAGE_OUTPUT_TOKENS, None if tokens is None else 0
+        ),
+        cache_read_tokens=attributes.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS) or 0,
+        cache_write_tokens=attributes.get(names.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS) or 0,
+        provider=str(attributes.get(names.GEN_AI_PROVIDER_NAME) or ""),
+        url=url,
+        id=str(answered or ""),
+    )
+
+
+def _identity(usage: Usage) -> tuple[object, ...]:
+    """By what an answer is known again, whichever way it is noted."""
+    journey = None if len(usage.id) >= _TRUSTED else journeys.current_journey()
+    where = journey.signal_id if journey else ""
+    return usage.id, usage.input_tokens, usage.output_tokens, where
+
+
+def reset() -> None:
+    """Forget the answers seen; for tests."""
+    _counted.clear()
