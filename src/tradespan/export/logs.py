@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from tradespan import journey as journeys
+from tradespan.export.log_fields import Fields
 from tradespan.export.outage import Outage, going_on
 from tradespan.guard import guard
 
@@ -54,19 +55,35 @@ class JourneyLogIds(LogRecordProcessor):
 
 
 class _HandOver(LoggingHandler):
+    def __init__(self, level: int, export: bool, fields: Fields) -> None:
+        super().__init__(level=level)
+        self._export, self._fields = export, fields
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Export a record, where that is wanted and it is not the export's own."""
+        if self._export and record.levelno >= self.level and not _internal(record.name):
+            with _HAND_OVER:
+                self.handle(self._fields.for_otlp(record))
+
     def flush(self) -> None:
         """Nothing: logging.shutdown asks for it when no thread can be started any more."""
 
 
-def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
+def install(
+    outage: Outage, export: bool, fields: Fields, level: int = logging.INFO
+) -> Callable[[logging.LogRecord], None]:
     """Hand every record of at least `level` over to OpenTelemetry, once.
 
     Arguments:
         outage: is told what the exporters complain of; they do not write themselves.
         export: whether log records are exported at all.
+        fields: stream, stage and ids that are exported beside the record's own attributes.
         level: least level handed over; the service's own levels hold for its own handlers.
+
+    Returns:
+        What exports a record that no logger of `logging` has seen.
     """
-    handler = _HandOver(level=level)
+    handler = _HandOver(level, export, fields)
     asked_for = threading.local()  # the logger whose record is let through for the export alone
 
     def is_enabled_for(
@@ -89,12 +106,11 @@ def install(outage: Outage, export: bool, level: int = logging.INFO) -> None:
         alone, asked_for.export = getattr(asked_for, "export", None) is logger, None
         if not alone:
             wrapped(*args, **kwargs)
-        if export and record.levelno >= level and not _internal(record.name):
-            with _HAND_OVER:
-                handler.handle(record)
+        handler.take(record)
 
     wrapt.wrap_function_wrapper(logging, "Logger.isEnabledFor", is_enabled_for)
     wrapt.wrap_function_wrapper(logging, "Logger.callHandlers", call_handlers)
+    return handler.take
 
 
 def _of_the_export(record: logging.LogRecord) -> bool:
