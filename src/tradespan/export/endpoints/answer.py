@@ -1,0 +1,115 @@
+"""What is answered at /metrics and /health, over our own port and inside an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+
+from tradespan import guard as guards
+from tradespan.export.endpoints import health
+from tradespan.export.endpoints.scrape import BlockedError
+
+log = logging.getLogger("tradespan")
+
+Families = Callable[[], list[Metric]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_PLAIN = ("Content-Type", "text/plain; charset=utf-8")
+
+
+class Answer(NamedTuple):
+    """One HTTP response."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class _Collected:
+    """Families as the encoders of prometheus_client take them."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        """The families."""
+        return self._families
+
+
+def answer(path: str, query: str, headers: Mapping[str, str], families: Families) -> Answer:
+    """Answer a GET. Never raises.
+
+    Arguments:
+        path: the last part of it says what is asked; an empty one asks for the metrics.
+        query: of the URL; `name[]` restricts the metrics.
+        headers: of the request, by lower-case name.
+        families: collects the metrics.
+    """
+    try:
+        last = path.rstrip("/").rpartition("/")[2]
+        if last == "health":
+            return _health()
+        if last in ("", "metrics"):
+            return _metrics(parse_qs(query).get("name[]", ()), headers, families)
+    except BlockedError as blocked:
+        return Answer(503, [_PLAIN], f"{blocked}\n".encode())
+    except Exception as error:
+        guards.failed("endpoints.answer", error)
+        return Answer(500, [_PLAIN], f"telemetry failed: {type(error).__name__}\n".encode())
+    return Answer(404, [_PLAIN], b"there are /metrics and /health\n")
+
+
+def _metrics(names: Any, headers: Mapping[str, str], families: Families) -> Answer:
+    encode, kind = choose_encoder(headers.get("accept", ""))
+    found = families()
+    if names:
+        found = [m for m in found if m.name in names or any(s.name in names for s in m.samples)]
+    body = encode(_Collected(found))
+    told = [("Content-Type", kind)]
+    if "gzip" in headers.get("accept-encoding", ""):
+        body = gzip.compress(body, compresslevel=1)
+        told.append(("Content-Encoding", "gzip"))
+    return Answer(200, told, body)
+
+
+def _health() -> Answer:
+    body = json.dumps(health.report(), default=str, indent=1).encode() + b"\n"
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    return Answer(200, headers, body)  # 200 in trouble too: nobody shall restart a service for it
+
+
+class ASGIEndpoints:
+    """An ASGI application with /metrics and /health, to be mounted in the service's own.
+
+    Arguments:
+        families: collects the metrics; in a thread, so that the service's loop goes on.
+    """
+
+    def __init__(self, families: Families) -> None:
+        self._families = families
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        reply = Answer(405, [_PLAIN, ("Allow", "GET, HEAD")], b"GET only\n")
+        if scope["method"] in ("GET", "HEAD"):
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            query = scope.get("query_string", b"").decode("latin-1")
+            headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+            reply = await asyncio.to_thread(answer, path, query, headers, self._families)
+        told = [(k.lower().encode(), v.encode()) for k, v in reply.headers]
+        told.append((b"content-length", str(len(reply.body)).encode()))
+        body = b"" if scope["method"] == "HEAD" else reply.body
+        await send({"type": "http.response.start", "status": reply.status, "headers": told})
+        await send({"type": "http.response.body", "body": body})
