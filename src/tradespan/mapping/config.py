@@ -30,7 +30,7 @@ class Model(BaseModel):
     """Strict: a key that is not known is an error."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True
+        extra="forbid", frozen=True, defer_build=True, regex_engine="python-re"
     )
 
 

@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -82,8 +82,7 @@ class Call:
         return self.signature.defaults.get(name, MISSING)
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """A parsed path.
 
     Attributes:
@@ -94,7 +93,7 @@ class Path:
 
     text: str
     source: str
-    steps: tuple[str | int, ...] = field(default=())
+    steps: tuple[str | int, ...] = ()
 
     @property
     def before(self) -> bool:

@@ -11,9 +11,8 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _TARGET: Final = re.compile(
     r"^(?P<module>[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)*):"
@@ -23,8 +22,7 @@ Wrap = Callable[[Callable[..., Any], bool], Callable[..., Any]]
 """Makes the wrapper of a function; told whether its first argument is the instance or class."""
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A parsed target.
 
     Attributes:
