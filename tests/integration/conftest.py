@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -11,14 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
+
+from ..support.launched import Launched, ask
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "crypto_pipeline"
@@ -128,76 +127,18 @@ def _accepts(url: str) -> None:
             return
 
 
-class Pipeline:
-    """The example pipeline as a process of its own, from `with` to the end of the block.
-
-    Attributes:
-        ready: what run.py said, once it has.
-    """
+class Pipeline(Launched):
+    """The example pipeline as a process of its own."""
 
     def __init__(self, flags: tuple[str, ...], environ: dict[str, str]) -> None:
-        self.ready: dict[str, Any] = {}
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        self._process = subprocess.Popen(
-            [sys.executable, str(EXAMPLE / "run.py"), *flags],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, **environ},
-            cwd="/",
-        )
-
-    def __enter__(self) -> Self:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        self.ready = json.loads(line) if line else {}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        if self._process.poll() is None:
-            self.stop()
-        if error is not None:
-            print(self.said())
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._errors.close()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Stop it; its exit status."""
-        self._process.send_signal(number)
-        return self.wait()
-
-    def kill(self) -> None:
-        """End it with no chance to clean up."""
-        self._process.kill()
-        self._process.wait()
-
-    def wait(self) -> int:
-        """Wait for its end; its exit status."""
-        try:
-            return self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise
-
-    def said(self) -> str:
-        """What it wrote to stderr so far."""
-        at = self._errors.fileno()
-        return os.pread(at, os.fstat(at).st_size, 0).decode(errors="replace")
+        super().__init__("crypto_pipeline/run.py", flags, environ)
 
     def ask(self, where: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """GET, or POST a body to, `SERVICE/PATH` or `STUB/PATH`."""
         name, _, path = where.partition("/")
         services = self.ready["services"]
         base = services[name]["url"] if name in services else self.ready["stubs"][name]
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{base}/{path}", data, headers={"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            found: dict[str, Any] = json.load(answer)
+        found: dict[str, Any] = ask(f"{base}/{path}", body)
         return found
 
     def stats(self) -> dict[str, dict[str, int]]:
@@ -208,7 +149,7 @@ class Pipeline:
         """Wait until the counts are so, and return them."""
         deadline = time.monotonic() + DONE_S
         while not done(stats := self.stats()):
-            assert self._process.poll() is None, self.said()
+            assert self.alive, self.said()
             assert time.monotonic() < deadline, stats
             time.sleep(0.1)
         return stats
