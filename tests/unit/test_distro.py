@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -114,6 +115,14 @@ def test_a_wrong_setting_is_said_and_switches_off(
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
     for part in ("TRADESPAN_MODE", "production", "hint:", "live, paper"):
         assert part in record.getMessage()
+
+
+def test_pythons_own_resource_tracker_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It inherits the environment of the service that starts it, and gets no SDK."""
+    code = "from multiprocessing.resource_tracker import main;main(5)"
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-c", code])
+    distro.Distro()._configure()
+    assert journey.settings.enabled is False
 
 
 def test_switched_off_loads_no_instrumentor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ The distro and the configurator are bound to each other. Each is a list of verb-
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +53,8 @@ class Distro(BaseDistro):  # type: ignore[misc]
         except ConfigError as error:
             log.error("tradespan is switched off: %s", error)
             journeys.settings = Settings(enabled=False)
+        if is_resource_tracker():
+            journeys.settings = Settings(enabled=False)
         if journeys.settings.enabled:
             say_defaults()
             warn_of_what_is_unset()
@@ -69,6 +72,11 @@ class Distro(BaseDistro):  # type: ignore[misc]
         if entry_point.name in POLLING:
             kwargs.setdefault("tracer_provider", InsideOnly(trace.get_tracer_provider()))
         super().load_instrumentor(entry_point, **kwargs)
+
+
+def is_resource_tracker() -> bool:
+    """Whether this is the process that cleans up after multiprocessing, which is no service."""
+    return any("multiprocessing.resource_tracker" in argument for argument in sys.orig_argv)
 
 
 class Configurator(_OTelSDKConfigurator):

@@ -57,9 +57,9 @@ def start(host: str = "", port: int = 0) -> Address | None:
         return None
     with _START, _lock:
         from tradespan.export.endpoints.monitor import Address
-        from tradespan.export.endpoints.supervisors import is_attendant
+        from tradespan.export.endpoints.supervisors import is_fork_server
 
-        if is_attendant():
+        if is_fork_server():
             return None
 
         monitor = _the_monitor()

@@ -20,13 +20,12 @@ LOOPS = (
 )
 """Where a supervisor begins, before its first worker does."""
 
-_ATTENDANTS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 _GIVE_WAY = guard("endpoints.give_way")
 
 
-def is_attendant() -> bool:
-    """Whether this process only serves Python's own multiprocessing, and is no service."""
-    return any(name in argument for argument in sys.orig_argv for name in _ATTENDANTS)
+def is_fork_server() -> bool:
+    """Whether this process only forks multiprocessing's workers, which have ports of their own."""
+    return any("multiprocessing.forkserver" in argument for argument in sys.orig_argv)
 
 
 def install(give_way: Callable[[], object]) -> None:

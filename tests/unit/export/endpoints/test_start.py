@@ -335,11 +335,11 @@ class TestStart:
         endpoints.start(port=0)
         assert sum("every sum doubles" in message for message in caplog.messages) == said
 
-    def test_pythons_own_attendants(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """multiprocessing's resource tracker inherits the environment, and takes no port."""
-        code = "from multiprocessing.resource_tracker import main;main(5)"
+    def test_a_fork_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What only forks multiprocessing's workers inherits the environment, and takes no port."""
+        code = "from multiprocessing.forkserver import main; main(5, 6, [], **{})"
         monkeypatch.setattr(sys, "orig_argv", ["python", "-c", code])
-        assert supervisors.is_attendant()
+        assert supervisors.is_fork_server()
         assert endpoints.start() is None
 
 
