@@ -149,6 +149,17 @@ def test_beside_the_applications_own(tmp_path: Path) -> None:
         assert json.loads(get(app, "/monitoring/health"))["live"] is True
 
 
+def test_opentelemetrys_own_variables(tmp_path: Path) -> None:
+    """OTEL_METRICS_EXPORTER=prometheus is our /metrics: a second worker is set up all the same."""
+    env = settings(tmp_path, PORT=str(free_port()), OTEL_METRICS_EXPORTER="prometheus")
+    env["OTEL_EXPORTER_PROMETHEUS_PORT"] = env.pop("TRADESPAN_METRICS_PORT")
+    with served(SERVERS["gunicorn, 2 workers"][0], tmp_path, env, 2) as one:
+        assert f"127.0.0.1:{env['OTEL_EXPORTER_PROMETHEUS_PORT']}" in targets(env)
+        get(f"127.0.0.1:{env['PORT']}", "/assess")
+        assert sum("risk_assessments" in families(where) for where in targets(env)) >= 1
+        assert "Traceback" not in one.stderr
+
+
 def test_ten_scrapes_after_ten_flushes(tmp_path: Path) -> None:
     """Flushes put nothing into a scrape: each family stands once, with OTLP on beside it."""
     with Collector() as collector:

@@ -205,6 +205,24 @@ def test_read_side(env: dict[str, str], cache: Path) -> None:
         ({"TRADESPAN_METRICS_HOST": "[::1]"}, None, "::1", ""),
         ({"TRADESPAN_METRICS_HOST": "0.0.0.0"}, None, "0.0.0.0", ""),
         ({"TRADESPAN_METRICS_TARGETS": "/run/t"}, None, "127.0.0.1", "/run/t"),
+        ({"OTEL_METRICS_EXPORTER": "otlp, prometheus"}, 9464, "127.0.0.1", ""),
+        (
+            {
+                "OTEL_METRICS_EXPORTER": "prometheus",
+                "OTEL_EXPORTER_PROMETHEUS_PORT": "9000",
+                "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
+            },
+            9000,
+            "0.0.0.0",
+            "",
+        ),
+        (
+            {"OTEL_METRICS_EXPORTER": "prometheus", "TRADESPAN_METRICS_PORT": "1"},
+            1,
+            "127.0.0.1",
+            "",
+        ),
+        ({"OTEL_EXPORTER_PROMETHEUS_PORT": "9000"}, None, "127.0.0.1", ""),
     ],
 )
 def test_endpoints(env: dict[str, str], port: int | None, host: str, folder: str) -> None:

@@ -47,17 +47,18 @@ def set_up_the_sdk(upstream: Any, outage: Any, given: dict[str, Any]) -> None:
     def log_processor(exporter: Any, **_: Any) -> Any:
         return watched("logs", BatchLogRecordProcessor, SafeLogExporter, exporter)
 
-    upstream(
-        **{
-            "resource_attributes": resource_attributes(),
-            "span_processors": [JourneyIds(), *count_the_models()],
-            "export_span_processor": span_processor,
-            "log_record_processors": [JourneyLogIds()],
-            "export_log_record_processor": log_processor,
-            "setup_logging_handler": False,
-            **given,
-        }
-    )
+    with setting.but_for_prometheus():
+        upstream(
+            **{
+                "resource_attributes": resource_attributes(),
+                "span_processors": [JourneyIds(), *count_the_models()],
+                "export_span_processor": span_processor,
+                "log_record_processors": [JourneyLogIds()],
+                "export_log_record_processor": log_processor,
+                "setup_logging_handler": False,
+                **given,
+            }
+        )
 
 
 def count_the_models() -> list[Any]:

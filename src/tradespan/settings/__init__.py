@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +16,17 @@ __all__ = [
     "ConfigError",
     "ReadSettings",
     "Settings",
+    "but_for_prometheus",
     "duration",
     "environment",
+    "exporters",
     "given",
     "load",
     "read_settings",
     "set_defaults",
 ]
+
+PROMETHEUS = "prometheus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class Settings:
         stage_spans: TRADESPAN_STAGE_SPANS, most spans of a stage in one trace, by stage; `*` is
             every other. Above it spans are counted instead of recorded; metrics stay exact.
         redact: TRADESPAN_REDACT, more key patterns (regular expressions) of secrets.
-        metrics_port: TRADESPAN_METRICS_PORT of /metrics and /health; 0 is any, unset is none.
+        metrics_port: TRADESPAN_METRICS_PORT of /metrics and /health; 0 is any, unset is none, or
+            OTEL_EXPORTER_PROMETHEUS_PORT where OTEL_METRICS_EXPORTER names prometheus.
         metrics_host: TRADESPAN_METRICS_HOST, name or address that they listen at.
         metrics_targets: TRADESPAN_METRICS_TARGETS, folder for Prometheus' file discovery.
         prices: TRADESPAN_PRICES of models, a file or inline; see `recorders.prices.declared`.
@@ -123,13 +129,49 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         redact=values.patterns(env, "TRADESPAN_REDACT"),
         config=values.word(env, "TRADESPAN_CONFIG", ""),
         stage_spans=values.counts(env, "TRADESPAN_STAGE_SPANS", {"*": 100}),
-        metrics_port=values.port(env, "TRADESPAN_METRICS_PORT"),
-        metrics_host=values.address(env, "TRADESPAN_METRICS_HOST", "127.0.0.1"),
+        metrics_port=_metrics_port(env),
+        metrics_host=values.address(
+            env,
+            "TRADESPAN_METRICS_HOST",
+            values.word(env, "OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"),
+        ),
         metrics_targets=values.word(env, "TRADESPAN_METRICS_TARGETS", ""),
         prices=values.word(env, "TRADESPAN_PRICES", ""),
         log_format=values.one_of(env, "TRADESPAN_LOG_FORMAT", ("", "json", "plain")),
         log_streams=values.streams(env, "TRADESPAN_LOG_STREAMS"),
     )
+
+
+def _metrics_port(env: Mapping[str, str]) -> int | None:
+    """TRADESPAN_METRICS_PORT, else the port of OpenTelemetry's exporter where that is asked for."""
+    ours = values.port(env, "TRADESPAN_METRICS_PORT")
+    if ours is None and PROMETHEUS in exporters(env):
+        return values.port(env, "OTEL_EXPORTER_PROMETHEUS_PORT", "9464")
+    return ours
+
+
+def exporters(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The exporters of metrics that the user named, `prometheus` included."""
+    env = os.environ if environ is None else environ
+    return [name.strip() for name in env.get("OTEL_METRICS_EXPORTER", "").split(",")]
+
+
+@contextmanager
+def but_for_prometheus() -> Iterator[None]:
+    """As long as the block runs, OpenTelemetry's own exporter for Prometheus is not asked for.
+
+    It takes one port, and a second worker's set-up fails on that; our /metrics stands in for it.
+    """
+    said = os.environ.get("OTEL_METRICS_EXPORTER")
+    rest = [name for name in exporters() if name != PROMETHEUS]
+    os.environ["OTEL_METRICS_EXPORTER"] = ",".join(rest) or "none"
+    try:
+        yield
+    finally:
+        if said is None:
+            del os.environ["OTEL_METRICS_EXPORTER"]
+        else:
+            os.environ["OTEL_METRICS_EXPORTER"] = said
 
 
 def set_defaults(

@@ -102,9 +102,9 @@ def counts(env: Mapping[str, str], key: str, default: Mapping[str, int]) -> dict
     return found
 
 
-def port(env: Mapping[str, str], key: str) -> int | None:
+def port(env: Mapping[str, str], key: str, default: str = "") -> int | None:
     """A port, None where unset. Raises ConfigError."""
-    text = word(env, key, "")
+    text = word(env, key, default)
     if text and not (re.fullmatch(r"[0-9]{1,5}", text) and int(text) <= 65535):
         raise ConfigError(key, text, "a port from 1 to 65535; 0 is any free one; unset is none")
     return int(text) if text else None

@@ -153,8 +153,8 @@ def _provider() -> Any:
 
 
 def _warn_of_two_paths() -> None:
-    exporters = setting.given("OTEL_METRICS_EXPORTER").split(",")
-    if not _switched_off() and any(name.strip() not in ("", "none") for name in exporters):
+    pushing = set(setting.exporters()) - {"", "none", setting.PROMETHEUS}
+    if not _switched_off() and pushing:
         log.warning(
             "metrics leave by OTLP and stand on /metrics too: if both reach one Prometheus, every "
             "sum doubles (set OTEL_METRICS_EXPORTER=none, or do not scrape this process)"

@@ -319,7 +319,9 @@ class TestStart:
         assert endpoints.start() is None
         assert threading.active_count() == before
 
-    @pytest.mark.parametrize(("exporters", "said"), [("otlp", 1), ("none", 0), ("", 0)])
+    @pytest.mark.parametrize(
+        ("exporters", "said"), [("otlp", 1), ("none", 0), ("", 0), ("prometheus", 0)]
+    )
     def test_two_paths(
         self,
         exporters: str,
