@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from tradespan import instruments
 from tradespan import journey as journeys
-from tradespan.guard import guard
+from tradespan.guard import failed, guard
 from tradespan.journey import Journey
 from tradespan.semconv import metrics
 from tradespan.semconv.attributes import TRADING_STAGE
@@ -157,6 +157,8 @@ def _feed(stage: Measured, seconds: float) -> None:
         value = known.get(feed.source, labels.get(feed.source))
         if isinstance(value, int | float):
             instruments.record(feed.metric, value, labels)
+        elif value is not None:  # a text, or no finite number: `plain` has written it as a text
+            failed(_METRICS.site, ValueError(f"{feed.metric.name} cannot take {value!r:.40}"))
     _feed_age(stage)
 
 

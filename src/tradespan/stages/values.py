@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -15,8 +16,8 @@ _LARGEST = 2**63  # an integer attribute has 64 bits
 def plain(value: Any) -> Any:
     """A value as a span attribute can hold it: text, number, boolean, or a short list of these.
 
-    What is none of these is told by its type; nothing is turned into text that may be huge or
-    cyclic. Never raises.
+    What is none of these is told by its type, NaN and infinity by their names; nothing is turned
+    into text that may be huge or cyclic. Never raises.
     """
     if isinstance(value, list | tuple) and len(value) <= _MOST:
         told = [_scalar(v) for v in value]
@@ -28,12 +29,14 @@ def plain(value: Any) -> Any:
 def _scalar(value: Any) -> Any:
     if isinstance(value, Enum):
         return _scalar(value.value)
-    if isinstance(value, bool | float):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, float):  # NaN in a sum makes all of it NaN, for ever
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, int):
         return value if -_LARGEST <= value < _LARGEST else text(float_or_nan(value))
     if isinstance(value, Decimal):
-        return float_or_nan(value)
+        return _scalar(float_or_nan(value))
     if isinstance(value, date):  # a datetime is one
         return value.isoformat()
     if isinstance(value, str | UUID | BaseException):

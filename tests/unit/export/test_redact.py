@@ -158,6 +158,13 @@ def test_plain_texts_are_untouched(text: str) -> None:
     assert redactor.text(text) == text
 
 
+def test_what_is_not_finite_is_text() -> None:
+    """A service's own NaN would make every search of Jaeger's that finds it answer 500."""
+    given = {"price": float("nan"), "levels": [1.0, float("-inf")], "quantity": 0.5}
+    told = redactor.attributes(given)
+    assert told == {"price": "nan", "levels": [1.0, "-inf"], "quantity": 0.5}
+
+
 def test_nested_bodies() -> None:
     """Mappings and lists are masked in depth, and keep their shape."""
     body = {

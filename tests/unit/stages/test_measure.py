@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 import tradespan
-from tradespan import journey
+from tradespan import guard, journey
 from tradespan.export.timing import note_remote
 from tradespan.settings import Settings
 
@@ -452,3 +453,15 @@ def test_settings_of_nobody(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> 
     with contextlib.suppress(ValueError), tradespan.signal():
         raise ValueError
     assert telemetry.total("trading.pipeline.duration", pipeline="default", outcome="error") == 1
+
+
+@pytest.mark.parametrize("confidence", [float("nan"), float("inf"), "high", Decimal("NaN")])
+def test_a_value_that_is_no_number_is_counted_and_left_out(telemetry: Any, confidence: Any) -> None:
+    """NaN in a sum would make all of it NaN; the failure is counted, the others are recorded."""
+    for value in (0.5, confidence):
+        with tradespan.signal(symbol="BTC-USD", signal_type="buy") as s:
+            s.confidence(value)
+    (point,) = telemetry.metric("signal_confidence")
+    assert (point.count, point.sum) == (1, 0.5)
+    assert guard.failures == {"stage.metrics": 1}
+    assert telemetry.total("signals_generated") == 2

@@ -82,6 +82,23 @@ def test_plain(value: Any, told: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        (Decimal("NaN"), "nan"),
+        (Decimal("1e999"), "inf"),
+        (np.float32("nan"), "nan"),
+        ([1.0, float("nan")], ["1.0", "nan"]),
+    ],
+    ids=repr,
+)
+def test_what_is_not_finite_is_text(value: Any, told: Any) -> None:
+    """Jaeger answers 500 to every search that finds a NaN among the attributes."""
+    assert plain(value) == told
+
+
+@pytest.mark.parametrize(
     "value",
     [np.array([1.0, 2.0]), np.array([]), Mute(), object(), {"a": 1}, b"\xff", Decimal("sNaN"),
      Decimal("1e999"), 10**400, -(10**400), [Mute()], "\ud800", "x" * 10_000, float("nan"),
