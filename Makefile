@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src examples collector otel-collector.yaml -type f -not -name '*.pyc' 2>/dev/null)
+EXAMPLES := $(patsubst %/example.yaml,%,$(wildcard examples/*/example.yaml))
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2 --dist loadfile
 
@@ -39,8 +40,9 @@ lint: $(VENV)/.ready-dev
 
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy src tools benchmarks
-	MYPYPATH=src:examples/crypto_pipeline $(BIN)/mypy examples/crypto_pipeline
+	MYPYPATH=src:examples/crypto_pipeline $(BIN)/mypy examples/crypto_pipeline examples/run.py
 	MYPYPATH=src:examples/crypto_pipeline:examples/unchanged_services $(BIN)/mypy examples/unchanged_services
+	@for one in $(EXAMPLES); do MYPYPATH=src:$$one $(BIN)/mypy $$one || exit 1; done
 
 generated: $(VENV)/.ready-dev
 	$(BIN)/python tools/generate.py --check
