@@ -30,7 +30,7 @@ FLOORS = [
     ["handoffs"],
     ["recorders"],
     ["export"],
-    ["journey", "instruments"],
+    ["journey", "current", "memory", "instruments"],
     ["guard"],
     # of both
     ["settings"],
@@ -42,7 +42,10 @@ READ = {"__main__", "cli", "report", "backends", "lab"}
 SHARED = {"settings", "semconv", "bundle"}
 FILE = {"config", "fields", "load", "notes", "paths", "rules", "targets"}
 """Modules of mapping that only read tradespan.yaml; `check` reads it too."""
-API_ONLY = {"compat", "stages", "handoffs", "recorders", "journey", "instruments", "guard"}
+API_ONLY = {
+    "compat", "stages", "handoffs", "recorders", "journey", "current", "memory", "instruments",
+    "guard",
+}  # fmt: skip
 DRAWERS = {"utils", "util", "helpers", "common", "types", "constants", "misc", "base"}
 
 

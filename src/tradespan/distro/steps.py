@@ -64,8 +64,7 @@ def set_up_the_sdk(upstream: Any, outage: Any, given: dict[str, Any]) -> None:
 def count_the_models() -> list[Any]:
     """What takes tokens and cost out of the spans of the official GenAI instrumentations."""
     from tradespan.export.models import ModelSpans
-    from tradespan.recorders import prices
-    from tradespan.stages import spending
+    from tradespan.recorders import prices, spending
 
     try:
         prices.declared(journeys.settings.prices)
@@ -122,11 +121,11 @@ def carry_the_journey() -> None:
 
 def hand_over_logs(outage: Any) -> None:
     """Export the service's log records, and leave its console as it was or make it JSON lines."""
+    from tradespan.current import facts
     from tradespan.export import json_lines, logs, other_loggers
     from tradespan.export.json_lines import JsonLines
     from tradespan.export.log_fields import Fields
     from tradespan.export.redact import Redactor
-    from tradespan.stages.current import facts
 
     settings = journeys.settings
     fields = Fields(settings.log_streams, facts)

@@ -14,9 +14,8 @@ from opentelemetry import context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 from tradespan.guard import guard
-from tradespan.recorders import usage
+from tradespan.recorders import spending, usage
 from tradespan.recorders.prices import warm
-from tradespan.stages import spending
 from tradespan.stages.calls import Call
 from tradespan.stages.stage import current_stage
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from tradespan.recorders import pricing
+from tradespan import current
+from tradespan.recorders import pricing, spending
 from tradespan.recorders.room import Room, Timer
 from tradespan.recorders.usage import read
 from tradespan.semconv import metrics
@@ -59,7 +60,10 @@ class Request(Timer):
         self._cost = usd
 
     def usage(self, answer: object = None, **figures: Any) -> None:
-        """What the model used; tokens and cost are recorded by `tradespan.recorders.pricing`.
+        """What the model used: tokens and cost are recorded, and summed on the stage around.
+
+        The same answer told of by several counts once: here, by a stage, by a mapped host, or by a
+        GenAI instrumentation.
 
         Arguments:
             answer: of OpenAI, Anthropic or Ollama, as an object or a dict.
@@ -68,7 +72,7 @@ class Request(Timer):
         with _ROOM.guard:
             used = read(answer, **{"model": self._model, **figures})
             if used is not None:
-                pricing.record(used, self._cost)
+                spending.note(current.innermost(), used, self._cost)
                 self._cost = None
 
     def _took(self, seconds: float, error: BaseException | None) -> None:

@@ -13,8 +13,8 @@ from tradespan import instruments
 from tradespan import journey as journeys
 from tradespan.handoffs import carrier as carriers
 from tradespan.journey import Hop, Journey, Ledger
+from tradespan.memory import Memory
 from tradespan.semconv import metrics
-from tradespan.stages.memory import Memory
 
 _deliveries = Memory()
 

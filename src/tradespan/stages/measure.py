@@ -16,11 +16,11 @@ from tradespan import instruments
 from tradespan import journey as journeys
 from tradespan.guard import failed, guard
 from tradespan.journey import Journey
+from tradespan.memory import Memory
 from tradespan.semconv import metrics
 from tradespan.semconv.attributes import TRADING_STAGE
 from tradespan.semconv.model import StageDefinition
 from tradespan.stages.arrival import Arrival
-from tradespan.stages.memory import Memory
 from tradespan.stages.values import epoch_seconds, plain
 
 _METRICS = guard("stage.metrics")

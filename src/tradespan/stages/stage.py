@@ -12,13 +12,14 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, StatusCode
 
+from tradespan import current
 from tradespan import journey as journeys
 from tradespan.guard import guard
 from tradespan.journey import Journey
 from tradespan.semconv import attributes as names
 from tradespan.semconv.model import Outcome, StageDefinition
 from tradespan.semconv.stages import COMMON_FEEDS, LABELS, STAGES
-from tradespan.stages import arrival, current, live, measure
+from tradespan.stages import arrival, live, measure
 from tradespan.stages.decorate import Managed
 from tradespan.stages.outcome import FAILED, outcome_of
 from tradespan.stages.values import epoch_seconds, plain, text

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from tradespan.guard import guard
+from tradespan.recorders import spending
 from tradespan.recorders.prices import warm
 from tradespan.recorders.usage import read
-from tradespan.stages import spending
 from tradespan.stages.stage import NO_CARRIER, Stage
 
 _USAGE = guard("stage.usage")

@@ -14,10 +14,10 @@ import numpy
 import pytest
 
 import tradespan
+from tradespan.current import facts
 from tradespan.export.json_lines import JsonLines, is_console, rfc3339
 from tradespan.export.log_fields import Fields
 from tradespan.export.redact import Redactor
-from tradespan.stages.current import facts
 
 FIELDS = Fields({"desk.fees": "revenue", "payments.errors": "error"}, facts)
 LINES = JsonLines(FIELDS, Redactor(["account_number"]), "risk")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import tradespan
 from tradespan.recorders import agents
 
 
@@ -75,6 +76,24 @@ def test_the_usage_of_an_answer_is_priced_once(telemetry: Any) -> None:
     assert telemetry.total("ai_api_tokens", model_name="haiku", token_type="input") == 10
     assert telemetry.total("ai_api_tokens", model_name="haiku", token_type="output") == 4
     assert telemetry.total("ai_api_cost", model_name="haiku") == 0.25
+
+
+def test_an_answer_told_of_twice_counts_once(telemetry: Any) -> None:
+    """By the stage and by the request in it; its tokens and cost stand on the stage."""
+    answer = {
+        "id": "msg_00000000000000000001",
+        "model": "haiku",
+        "usage": {"input_tokens": 10, "output_tokens": 4},
+    }
+    with tradespan.validation(model="haiku") as v:
+        with agents.request("haiku", cost_usd=0.25) as request:
+            request.usage(answer)
+        v.usage(answer)
+    assert telemetry.total("ai_api_tokens", model_name="haiku") == 14
+    assert telemetry.total("ai_api_cost", model_name="haiku") == 0.25
+    attributes = telemetry.span("validation").attributes
+    assert attributes["gen_ai.usage.input_tokens"] == 10
+    assert attributes["trading.cost.usd"] == 0.25
 
 
 def test_requests_in_coroutines_and_threads(telemetry: Any) -> None:

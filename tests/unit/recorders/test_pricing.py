@@ -13,10 +13,9 @@ import pytest
 
 import tradespan
 from tradespan import journey
-from tradespan.recorders import prices, pricing
+from tradespan.recorders import prices, pricing, spending
 from tradespan.recorders.usage import Usage
 from tradespan.settings import ConfigError, Settings
-from tradespan.stages import spending
 
 OWN = """
 llama3.2:3b: {per_hour: 0.90}

@@ -5,31 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any
 
+from tradespan import current
 from tradespan import journey as journeys
+from tradespan.current import Nested
+from tradespan.memory import Memory
 from tradespan.recorders import pricing
 from tradespan.recorders.usage import Usage
 from tradespan.semconv import attributes as names
-from tradespan.stages import current
-from tradespan.stages.memory import Memory
 
 _TRUSTED = 16  # characters from which an id is taken for unique; Ollama makes chatcmpl-317
 _counted = Memory()
 _lock = threading.Lock()
 
 
-class Spending(Protocol):
-    """What is needed of a stage to sum on it.
-
-    Attributes:
-        values: its facts.
-    """
-
-    values: dict[str, Any]
-
-
-def note(stage: Spending | None, usage: Usage, cost_usd: float | None = None) -> bool:
+def note(stage: Nested | None, usage: Usage, cost_usd: float | None = None) -> bool:
     """Record one call of a model, and add it to the stage; the last model is the deciding one.
 
     Arguments:
@@ -69,7 +60,7 @@ def note_span(attributes: Mapping[str, Any], url: str) -> None:
     """
     usage = _of_span(attributes, url)
     if usage is not None:
-        note(cast("Spending | None", current.innermost()), usage)
+        note(current.innermost(), usage)
 
 
 def _of_span(attributes: Mapping[str, Any], url: str) -> Usage | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from tradespan.stages.memory import Memory
+from tradespan.memory import Memory
 
 
 def test_it_counts() -> None:
