@@ -78,7 +78,8 @@ def install(
         outage: is told what the exporters complain of; they do not write themselves.
         export: whether log records are exported at all.
         fields: stream, stage and ids that are exported beside the record's own attributes.
-        level: least level handed over; the service's own levels hold for its own handlers.
+        level: least level handed over. A level that the service has set holds here too; only the
+            root's WARNING, which it has where nobody set it, does not.
 
     Returns:
         What exports a record that no logger of `logging` has seen.
@@ -93,7 +94,12 @@ def install(
             asked_for.export = None
             return True
         asked: int = kwargs.get("level", args[0] if args else 0)
-        let = export and asked >= level and not _internal(logger.name) and not logger.disabled
+        let = (
+            export
+            and asked >= level
+            and not _internal(logger.name)
+            and not _silenced(logger, asked)
+        )
         asked_for.export = logger if let else None
         return let
 
@@ -111,6 +117,16 @@ def install(
     wrapt.wrap_function_wrapper(logging, "Logger.isEnabledFor", is_enabled_for)
     wrapt.wrap_function_wrapper(logging, "Logger.callHandlers", call_handlers)
     return handler.take
+
+
+def _silenced(logger: logging.Logger, level: int) -> bool:
+    """Whether the service wants no such records; only the root's WARNING is nobody's word."""
+    if logger.disabled or logger.manager.disable >= level:
+        return True
+    said: logging.Logger | None = logger
+    while said is not None and not said.level:
+        said = said.parent
+    return said is not None and not (said is logger.root and said.level == logging.WARNING)
 
 
 def _of_the_export(record: logging.LogRecord) -> bool:

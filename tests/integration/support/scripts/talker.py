@@ -39,6 +39,8 @@ with tradespan.signal(symbol="BTC-USD") as signal:
     desk.warning("a disabled line")
     desk.error("an error line")
     logging.disable(logging.NOTSET)
+logging.getLogger("chatty").setLevel(logging.WARNING)
+logging.getLogger("chatty.client").info("a chatty line")
 desk.info("a line outside")
 facts = {"name": "desk", "levelno": logging.DEBUG, "levelname": "DEBUG", "msg": "a handled line"}
 desk.handle(logging.makeLogRecord(facts))  # a listener of other processes' records does this
