@@ -27,7 +27,7 @@ _instruments: dict[str, Any] = {}
 _seen: dict[str, set[str]] = {}
 _limits: dict[str, int] = dict(LIMITS)
 _known: dict[str, tuple[str, ...]] = {}
-_observed: dict[str, Callable[[], Mapping[str, float]]] = {}
+_observed: dict[str, Callable[[], Mapping[tuple[str, ...], float]]] = {}
 _lock = threading.RLock()
 
 
@@ -55,13 +55,13 @@ def declare(room: str, **known: Iterable[str]) -> None:
                 record(metric, 0, values)
 
 
-def observe(metric: Metric, values: Callable[[], Mapping[str, float]]) -> None:
+def observe(metric: Metric, values: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
     """Say where an observed metric has its values from, before its room is opened.
 
     Arguments:
         metric: of the registry, declared as observed.
-        values: gives them whenever they are exported, by the value of its one attribute; by an
-            empty string where it has none.
+        values: gives them whenever they are exported, by the values of its attributes in their
+            order, which the caller keeps within bounds.
     """
     _observed[metric.name] = values
 
@@ -188,7 +188,7 @@ def _create(metric: Metric) -> Any:
 def _ask(metric: Metric, _: api.CallbackOptions) -> Iterable[api.Observation]:
     values = _observed.get(metric.name, dict)()
     keys = metric.attributes
-    return [api.Observation(v, dict.fromkeys(keys, word)) for word, v in values.items()]
+    return [api.Observation(v, dict(zip(keys, words, strict=True))) for words, v in values.items()]
 
 
 def _zero(metric: Metric) -> None:
@@ -215,6 +215,9 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
-observe(registry.TRADESPAN_TELEMETRY_FAILURES, lambda: dict(guard.failures))
+observe(
+    registry.TRADESPAN_TELEMETRY_FAILURES,
+    lambda: {(site,): times for site, times in dict(guard.failures).items()},
+)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

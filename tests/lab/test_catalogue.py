@@ -80,7 +80,8 @@ def record_everything(provider: MeterProvider, monkeypatch: pytest.MonkeyPatch) 
     for metric in (*metrics.METRICS, drift):
         labels = {k: (metric.values.get(k) or ENUMS.get(k) or ("a",))[0] for k in metric.attributes}
         if metric.observed:
-            instruments.observe(metric, lambda: {"a": 1.0})
+            one = {tuple(labels.values()): 1.0}
+            instruments.observe(metric, lambda one=one: one)
             instruments.open_room(metric.room)
         instruments.record(metric, 1.0, labels)
 

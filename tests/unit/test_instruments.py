@@ -105,7 +105,7 @@ def test_every_metric_can_be_recorded(
     monkeypatch.setattr(instruments, "_observed", {})
     labels = {k: (words(metric, k) or ("a",))[0] for k in metric.attributes}
     if metric.observed:
-        instruments.observe(metric, lambda: {"a": 1.0})
+        instruments.observe(metric, lambda: {tuple(labels.values()): 1.0})
         instruments.open_room(metric.room)
     else:
         instruments.record(metric, 1.0, {**labels, "undeclared": "x"})

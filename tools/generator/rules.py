@@ -77,8 +77,6 @@ def _metric(metric: Metric) -> None:
         raise _error(metric, "a template is a gauge without attributes, with a limit")
     if metric.observed and metric.instrument == "histogram":
         raise _error(metric, "a histogram cannot be observed")
-    if metric.observed and len(metric.labels) > 1:
-        raise _error(metric, "what is observed has one attribute at most")
 
 
 def _unit(metric: Metric) -> None:

@@ -94,12 +94,7 @@ def install(
             asked_for.export = None
             return True
         asked: int = kwargs.get("level", args[0] if args else 0)
-        let = (
-            export
-            and asked >= level
-            and not _internal(logger.name)
-            and not _silenced(logger, asked)
-        )
+        let = export and asked >= level and _wanted(logger, asked)
         asked_for.export = logger if let else None
         return let
 
@@ -119,14 +114,14 @@ def install(
     return handler.take
 
 
-def _silenced(logger: logging.Logger, level: int) -> bool:
-    """Whether the service wants no such records; only the root's WARNING is nobody's word."""
-    if logger.disabled or logger.manager.disable >= level:
-        return True
+def _wanted(logger: logging.Logger, level: int) -> bool:
+    """Whether only the root's WARNING is against such records, which is nobody's own word."""
+    if _internal(logger.name) or logger.disabled or logger.manager.disable >= level:
+        return False
     said: logging.Logger | None = logger
     while said is not None and not said.level:
         said = said.parent
-    return said is not None and not (said is logger.root and said.level == logging.WARNING)
+    return said is None or (said is logger.root and said.level == logging.WARNING)
 
 
 def _of_the_export(record: logging.LogRecord) -> bool:

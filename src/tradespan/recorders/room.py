@@ -143,8 +143,8 @@ class Totals:
                 with self._lock:
                     self._totals[metric.name] = keep * self._totals[metric.name] + number
 
-    def _observed(self, metric: Metric) -> dict[str, float]:
-        return {"": self._totals[metric.name]}
+    def _observed(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        return {(): self._totals[metric.name]}
 
 
 def _number(metric: Metric, value: Any) -> float | None:

@@ -44,9 +44,9 @@ def update(
     _ROOM.status(metrics.REDIS_CONNECTION_STATUS, redis_connected)
 
 
-def _uptime() -> dict[str, float]:
+def _uptime() -> dict[tuple[str, ...], float]:
     now = time.monotonic()
-    return {"": now - _began.setdefault(os.getpid(), now)}
+    return {(): now - _began.setdefault(os.getpid(), now)}
 
 
 instruments.observe(metrics.SYSTEM_UPTIME, _uptime)

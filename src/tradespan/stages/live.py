@@ -14,13 +14,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from tradespan.journey import Journey
+
 _live: dict[int, Open] = {}
 _ending: dict[int, bool] = {}
 _closed = threading.Event()
 
 
 class Open(Protocol):
-    """What can be ended from outside."""
+    """What can be ended from outside.
+
+    Attributes:
+        name: of the stage.
+        journey: that it belongs to.
+    """
+
+    name: str
+    journey: Journey | None
 
     def end(self, error: BaseException | None = None, by: str | None = None) -> None:
         """End it, naming who cancelled it."""
@@ -29,6 +39,11 @@ class Open(Protocol):
 def add(stage: Open) -> None:
     """Note that a stage goes on."""
     _live[id(stage)] = stage
+
+
+def going_on() -> list[Open]:
+    """The stages that go on now."""
+    return list(_live.values())
 
 
 @contextmanager
@@ -72,7 +87,7 @@ def end_all(by: str = "shutdown", patience: float = 0.2) -> None:
     deadline = time.monotonic() + patience
     while _ending and time.monotonic() < deadline:
         time.sleep(0.0005)
-    for stage in list(_live.values()):
+    for stage in going_on():
         stage.end(by=by)
 
 

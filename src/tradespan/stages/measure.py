@@ -20,6 +20,7 @@ from tradespan.memory import Memory
 from tradespan.semconv import metrics
 from tradespan.semconv.attributes import TRADING_STAGE
 from tradespan.semconv.model import StageDefinition
+from tradespan.stages import live
 from tradespan.stages.arrival import Arrival
 from tradespan.stages.values import epoch_seconds, plain
 
@@ -37,7 +38,8 @@ class Measured(Protocol):
 
 
 _ends, _recorded = Memory(), Memory()
-_introduced: set[tuple[str, str]] = set()
+_introduced: dict[tuple[str, str], tuple[str, ...]] = {}
+"""By pipeline and stage: the same within the bounds of metric attributes."""
 
 
 @functools.cache
@@ -70,9 +72,8 @@ def began(stage: Measured, journey: Journey) -> None:
     _introduce(stage, journey)
     if is_foreign(journey):
         return
-    where = {"pipeline": journey.pipeline, "stage": stage.name}
-    instruments.record(metrics.TRADING_STAGE_ACTIVE, 1, where)
     if stage.wait is not None:
+        where = {"pipeline": journey.pipeline, "stage": stage.name}
         instruments.record(metrics.TRADING_STAGE_WAIT, stage.wait, where)
 
 
@@ -95,7 +96,6 @@ def ended(stage: Measured, journey: Journey, seconds: float, work: float, ends: 
             foreign = {"pipeline": journey.pipeline, "mode": journey.mode}
             instruments.record(metrics.TRADING_JOURNEY_FOREIGN, 1, foreign)
             return ends and not again
-        instruments.record(metrics.TRADING_STAGE_ACTIVE, -1, where)
         result = {**where, "outcome": stage.outcome}
         instruments.record(metrics.TRADING_STAGE_DURATION, work, result)
         instruments.record(metrics.TRADING_STAGE_ELAPSED, elapsed, where)
@@ -124,10 +124,11 @@ def _check_budget(stage: str, journey: Journey, seconds: float) -> None:
 
 def _introduce(stage: Measured, journey: Journey) -> None:
     """Open the rooms of a stage seen for the first time, and state its budget."""
-    where = {"pipeline": journey.pipeline, "stage": stage.name}
     if (journey.pipeline, stage.name) in _introduced:
         return
-    _introduced.add((journey.pipeline, stage.name))
+    where = {"pipeline": journey.pipeline, "stage": stage.name}
+    within = instruments.bound(metrics.TRADING_STAGE_ACTIVE, where)
+    _introduced[journey.pipeline, stage.name] = tuple(within.values())
     instruments.know("pipeline", journeys.settings.pipeline)
     for room in dict.fromkeys(["telemetry", "stages", *_rooms(stage.definition)]):
         instruments.open_room(room)
@@ -173,6 +174,18 @@ def _feed_age(stage: Measured) -> None:
         instruments.record(metrics.TRADING_FEED_AGE, max(0.0, age), feed)
 
 
+def _active() -> dict[tuple[str, ...], float]:
+    """How many stages go on now, by pipeline and stage; 0 for those that went on before."""
+    counts = dict.fromkeys(list(_introduced.values()), 0.0)
+    for stage in live.going_on():
+        journey = stage.journey
+        if journey is not None and not is_foreign(journey):
+            within = _introduced.get((journey.pipeline, stage.name))
+            if within is not None:
+                counts[within] += 1
+    return counts
+
+
 def reset() -> None:
     """Forget ends and introductions; for tests and for a forked child."""
     _ends.clear()
@@ -181,5 +194,6 @@ def reset() -> None:
     tracer.cache_clear()
 
 
+instruments.observe(metrics.TRADING_STAGE_ACTIVE, _active)
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=reset)

@@ -87,11 +87,11 @@ def test_readme_lists_the_variables_of_all_files() -> None:
         (bundle.path("collector") / "README.md").read_text(),
         flags=re.M,
     )
+    names = ("otel-collector.yaml", "collector/jaeger/jaeger.yaml", "collector/loki/loki.yaml")
+    overlays = (bundle.path("collector") / "overlays").glob("*.yaml")
     expected = set()
-    for file in ("otel-collector.yaml", "collector/jaeger/jaeger.yaml", "collector/loki/loki.yaml"):
-        expected |= set(
-            re.findall(r"^# (TRADESPAN_\w+) +(\S+)", bundle.path(file).read_text(), flags=re.M)
-        )
+    for file in (*map(bundle.path, names), *overlays):
+        expected |= set(re.findall(r"^# (TRADESPAN_\w+) +(\S+)", file.read_text(), flags=re.M))
     assert set(rows) == expected
 
 

@@ -33,7 +33,7 @@ def test_open_stages_end_as_cancelled(telemetry: Any) -> None:
     for span in telemetry.spans:
         assert span.attributes["trading.outcome"] == "cancelled"
         assert span.attributes["trading.cancelled.by"] == "shutdown"
-    assert telemetry.total("trading.stage.active") == 0
+    assert not telemetry.last("trading.stage.active")
     live.end_all()
     assert len(telemetry.spans) == 2
 

@@ -380,8 +380,8 @@ def test_without_budgets_there_is_no_budget_gauge(telemetry: Any) -> None:
 def test_active_counts_what_is_running(telemetry: Any) -> None:
     """Up while the stage goes on, down again when it has ended."""
     with tradespan.risk(), tradespan.stage("inner"):
-        assert telemetry.total("trading.stage.active", stage="risk") == 1
-    assert telemetry.total("trading.stage.active", stage="risk") == 0
+        assert telemetry.last("trading.stage.active", stage="risk") == 1
+    assert telemetry.last("trading.stage.active", stage="risk") == 0
 
 
 def test_the_pipeline_label_is_the_journeys(

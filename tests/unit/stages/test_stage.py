@@ -41,7 +41,7 @@ def ended(telemetry: Any, stage: str, outcome: str) -> None:
     assert telemetry.span(stage).attributes["trading.outcome"] == outcome
     assert telemetry.total("trading.stage.duration", stage=stage) == 1
     assert telemetry.total("trading.stage.duration", stage=stage, outcome=outcome) == 1
-    assert telemetry.total("trading.stage.active", stage=stage) == 0
+    assert telemetry.last("trading.stage.active", stage=stage) == 0
 
 
 @pytest.mark.parametrize(("error", "outcome"), ERRORS)
@@ -196,7 +196,7 @@ def test_two_threads_end_it_once(telemetry: Any) -> None:
         context.attach(context.Context())  # the loser may have been this thread
     assert len(telemetry.spans) == 50
     assert telemetry.total("trading.stage.duration") == 50
-    assert telemetry.total("trading.stage.active") == 0
+    assert not telemetry.last("trading.stage.active")
 
 
 def test_used_twice_it_begins_anew(telemetry: Any) -> None:
@@ -472,7 +472,7 @@ def test_a_failure_at_the_beginning_leaves_a_usable_stage(
         e.filled(1.0, 2.0).set(x=1)
     assert guard.failures["stage.begin"] == 1
     assert telemetry.spans == []
-    assert telemetry.total("trading.stage.active") == 0
+    assert not telemetry.last("trading.stage.active")
 
 
 def test_switched_off_nothing_is_made(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ TRADING_STAGE_ACTIVE: Final = Metric(
     brief="Stages running now in this process.",
     room="stages",
     attributes=("pipeline", "stage"),
+    observed=True,
 )
 
 TRADING_STAGE_BUDGET: Final = Metric(
