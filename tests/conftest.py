@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,9 @@ from tradespan.settings import Settings
 from tradespan.stages import live, measure
 
 Labels = dict[str, Any]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a run in the background of a shell
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the programs under test have it
 
 
 @dataclass
