@@ -14,8 +14,8 @@ from tradespan import settings
 from tradespan.mapping import paths, rules, targets
 
 _NAME = r"^[A-Za-z0-9_.-]{1,64}$"
-_HOST = re.compile(r"^(\[[0-9a-f:]+\]|[\w.*?-]+)(:[\d*]+)?\Z")
-_ROUTE = re.compile(r"^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/\S*)$")
+_HOST = r"^(\[[0-9a-f:]+\]|[\w.*?-]+)(:[\d*]+)?\Z"
+_ROUTE = r"^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/\S*)$"
 
 
 class Before:
@@ -53,7 +53,7 @@ def _listed(value: Any) -> Any:
 
 
 def _route(value: Any) -> tuple[str, str]:
-    found = _ROUTE.match(value) if isinstance(value, str) else None
+    found = re.match(_ROUTE, value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"{value!r} is no route; write it like POST /orders/{{order_id}}")
     return found[1], found[2]
@@ -63,7 +63,7 @@ def _host(value: Any) -> str:
     text = str(value).strip().lower()
     if "://" in text:
         text = urlsplit(text).netloc.rpartition("@")[2]
-    if not _HOST.match(text):
+    if not re.match(_HOST, text):
         raise ValueError(f"{value!r} is no host; write HOST, HOST:PORT or a URL")
     return text
 

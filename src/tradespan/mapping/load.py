@@ -15,7 +15,7 @@ from tradespan.mapping.config import Estate
 from tradespan.settings import ConfigError
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is built
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
+_VARIABLE = r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}"
 
 
 class FileError(ConfigError):
@@ -94,8 +94,8 @@ def _expand(value: Any, environ: Mapping[str, str]) -> Any:
         return {key: _expand(inner, environ) for key, inner in value.items()}
     if isinstance(value, list):
         return [_expand(inner, environ) for inner in value]
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda m: environ.get(m[1]) or m[2] or m[0], value)
+    if isinstance(value, str) and "${" in value:
+        return re.sub(_VARIABLE, lambda m: environ.get(m[1]) or m[2] or m[0], value)
     return value
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tradespan.mapping import blocks, clients, config, receive
+from tradespan.mapping import blocks, config, receive
 from tradespan.mapping.apply import Make, Wrapping
 from tradespan.mapping.blocks import Around
-from tradespan.mapping.hosts import Hosts
 from tradespan.mapping.record import Entry, Record
-from tradespan.mapping.routes import Routes
 from tradespan.mapping.stage_block import Received, StageBlock
 from tradespan.stages.calls import call
 from tradespan.stages.decorate import Block
@@ -33,12 +31,11 @@ def apply(estate: config.Estate, service: str) -> Record:
     if mapped is None:
         return record
     received, senders = receive.declare(estate, service)
-    wrapping, routes, hosts = Wrapping(record), Routes(), Hosts()
-    at = f"services.{service}"
+    wrapping, at = Wrapping(record), f"services.{service}"
     for name, send in mapped.send.items():
         wrapping.plan(f"{at}.send.{name}", send.after, _send(send, senders[name]))
     for name, calls in mapped.calls.items():
-        _calls(f"{at}.calls.{name}", name, calls, wrapping, hosts, record)
+        wrapping.plan(f"{at}.calls.{name}", calls.run, _call(name))
     for name, value in mapped.values.items():
         wrapping.plan(f"{at}.values.{name}", value.after, _value(name, value))
     for name, count in mapped.counts.items():
@@ -49,13 +46,51 @@ def apply(estate: config.Estate, service: str) -> Record:
         make = _stage(name, stage, received)
         wrapping.plan(f"{at}.stages.{name}", stage.run, make)
         wrapping.plan(f"{at}.stages.{name}", stage.returns, make, made=True)
+    wrapping.install()
+    _routes(at, mapped, received, record)
+    _hosts(at, mapped, record)
+    _clients(at, mapped, record)
+    return record
+
+
+def _routes(at: str, mapped: config.Service, received: dict[str, Received], record: Record) -> None:
+    found = [(name, stage) for name, stage in mapped.stages.items() if stage.route]
+    if not found:
+        return
+    from tradespan.mapping.routes import Routes  # as the next two: only where there are any
+
+    routes = Routes()
+    for name, stage in found:
         for method, path in stage.route:
             entry = record.add(f"{at}.stages.{name}", f"{method} {path}")
-            routes.add(method, path, make(Around(entry.place, entry)), _wrapped(entry))
-    wrapping.install()
+            block = _stage(name, stage, received)(Around(entry.place, entry))
+            routes.add(method, path, block, _wrapped(entry))
     routes.install()
+
+
+def _hosts(at: str, mapped: config.Service, record: Record) -> None:
+    found: list[tuple[Any, str]] = [(n, host) for n, c in mapped.calls.items() for host in c.hosts]
+    if not found:
+        return
+    from tradespan.mapping.hosts import Hosts
+
+    hosts = Hosts()
+    for name, host in found:
+        entry = record.add(f"{at}.calls.{name}", host)
+        entry.state = "wrapped"
+        hosts.add(host, call(name), model=name == "llm", fired=_fired(entry))
     hosts.install()
-    return record
+
+
+def _clients(at: str, mapped: config.Service, record: Record) -> None:
+    found: list[tuple[Any, str]] = [(n, c.client) for n, c in mapped.calls.items() if c.client]
+    if not found:
+        return
+    from tradespan.mapping import clients
+
+    for name, client in found:
+        entry = record.add(f"{at}.calls.{name}", client)
+        clients.install(client, call(name), _wrapped(entry), _fired(entry))
 
 
 def _stage(name: str, stage: config.Stage, received: dict[str, Received]) -> Make:
@@ -86,22 +121,13 @@ def _count(name: str, count: config.Count) -> Make:
     return make
 
 
-def _calls(
-    place: str, name: Any, calls: config.CallsOf, wrapping: Wrapping, hosts: Hosts, record: Record
-) -> None:
+def _call(name: Any) -> Make:
     timed = call(name)
 
     def make(around: Around) -> Block:
         return blocks.CallBlock(around, timed=timed)
 
-    wrapping.plan(place, calls.run, make)
-    for host in calls.hosts:
-        entry = record.add(place, host)
-        entry.state = "wrapped"
-        hosts.add(host, timed, model=name == "llm", fired=_fired(entry))
-    if calls.client:
-        entry = record.add(place, calls.client)
-        clients.install(calls.client, timed, _wrapped(entry), _fired(entry))
+    return make
 
 
 def _init(exception: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,10 +54,11 @@ def start(given: str, service: str, environ: Mapping[str, str]) -> Record | None
     file = find(given, Path.cwd())
     if file is None:
         return None
-    from tradespan.mapping.load import load  # pydantic and yaml only where there is a file
-    from tradespan.mapping.service import apply
+    with _uncollected():
+        from tradespan.mapping.load import load  # pydantic and yaml only where there is a file
+        from tradespan.mapping.service import apply
 
-    estate = load(file, environ)
+        estate = load(file, environ)
     _settle(estate)
     if service not in estate.services:
         log.warning(
@@ -66,6 +69,18 @@ def start(given: str, service: str, environ: Mapping[str, str]) -> Record | None
     _later(_SUMMARY_AFTER, lambda: _say_summary(record, service, file))
     _later(_NEVER_FIRED_AFTER, lambda: _say_never_fired(record, service, file))
     return record
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """What a file makes is many and stays: to look among it for garbage takes time, in vain."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _settle(estate: Any) -> None:
