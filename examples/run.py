@@ -1,4 +1,4 @@
-"""Start one of the examples: every program that its example.yaml names, instrumented.
+"""Start one of the examples: its stand-ins, and its services under opentelemetry-instrument.
 
 One line of JSON on stdout says where everything is once it is ready. SIGTERM or Ctrl-C stops it.
 For example: python run.py agents
@@ -73,7 +73,7 @@ def read(example: Path) -> dict[str, Any]:
 
 
 def settings(plan: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """The environment of every program: ours where the user's says nothing."""
+    """The environment of every program: the example's where the user's says nothing."""
     known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
     direct = ",".join(filter(None, [known, "127.0.0.1,localhost"]))
     ours = {"NO_PROXY": direct, "no_proxy": direct, "DATA_DIR": str(folder)}

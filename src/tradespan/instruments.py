@@ -19,6 +19,7 @@ from tradespan.semconv.attributes import ENUMS, LIMITS
 from tradespan.semconv.model import Metric
 
 OTHER = "other"
+_ASK = guard.guard("instruments.ask")
 _ZEROS_AT_MOST = 64
 _DECLARED_AT_MOST = 1000
 _LONGEST = 128  # characters of a label's value
@@ -186,9 +187,10 @@ def _create(metric: Metric) -> Any:
 
 
 def _ask(metric: Metric, _: api.CallbackOptions) -> Iterable[api.Observation]:
-    values = _observed.get(metric.name, dict)()
-    keys = metric.attributes
-    return [api.Observation(v, dict(zip(keys, words, strict=True))) for words, v in values.items()]
+    with _ASK:
+        values, keys = _observed.get(metric.name, dict)(), metric.attributes
+        return [api.Observation(v, dict(zip(keys, at, strict=True))) for at, v in values.items()]
+    return []
 
 
 def _zero(metric: Metric) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 
 
@@ -15,8 +17,8 @@ class Memory:
 
     def __init__(self, size: int = 10_000) -> None:
         self._size = size
-        self._seen: OrderedDict[object, int] = OrderedDict()
-        self._lock = threading.Lock()
+        self.clear()
+        _all.add(self)
 
     def count(self, key: object) -> int:
         """See a key once more; 1 for the first time."""
@@ -28,6 +30,18 @@ class Memory:
         return times
 
     def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._seen.clear()
+        """Forget all, without waiting for the lock: a forked child may find it held for ever."""
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[object, int] = OrderedDict()
+
+
+_all: weakref.WeakSet[Memory] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for memory in _all:
+        memory.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

@@ -113,6 +113,19 @@ def test_every_metric_can_be_recorded(
     assert [p.labels for p in points] == [labels]
 
 
+def test_what_cannot_be_asked_costs_only_itself(
+    telemetry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that fails when it is exported is counted; all others are exported."""
+    monkeypatch.setattr(guard, "strict", False)
+    monkeypatch.setitem(instruments._observed, metrics.SYSTEM_UPTIME.name, lambda: 1 / 0)
+    instruments.open_room(metrics.SYSTEM_UPTIME.room)
+    instruments.record(metrics.KILL_SWITCH_STATUS, 1)
+    assert telemetry.metric("system_uptime") == []
+    assert telemetry.last("kill_switch_status") == 1
+    assert guard.failures["instruments.ask"] == 2, "once for each of the two exports"
+
+
 def test_symbols_over_the_limit_become_other(telemetry: Any) -> None:
     """Beyond the limit all new symbols share `other`, known ones go on, and each is counted."""
     for n in range(LIMITS["symbol"] + 5):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+
+import pytest
 
 from tradespan.memory import Memory
 
@@ -46,3 +49,15 @@ def test_threads_lose_no_count() -> None:
     for thread in threads:
         thread.join()
     assert memory.count("a") == 4001
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_finds_no_lock_held() -> None:
+    """Another thread may have been counting; the child begins anew."""
+    memory = Memory()
+    memory.count("a")
+    with memory._lock:
+        child = os.fork()
+        if not child:
+            os._exit(memory.count("a"))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1

@@ -223,6 +223,7 @@ def test_read_side(env: dict[str, str], cache: Path) -> None:
             "",
         ),
         ({"OTEL_EXPORTER_PROMETHEUS_PORT": "9000"}, None, "127.0.0.1", ""),
+        ({"OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0"}, None, "127.0.0.1", ""),
     ],
 )
 def test_endpoints(env: dict[str, str], port: int | None, host: str, folder: str) -> None:

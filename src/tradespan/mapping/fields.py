@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from tradespan import settings
 from tradespan.mapping import paths, rules, targets
 
-_NAME = r"^[A-Za-z0-9_.-]{1,64}$"
+_NAME = r"^[A-Za-z0-9_.-]{1,64}$(?!\n)"
 _HOST = r"^(\[[0-9a-f:]+\]|[\w.*?-]+)(:[\d*]+)?\Z"
 _ROUTE = r"^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/\S*)$"
 

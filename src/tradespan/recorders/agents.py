@@ -62,8 +62,8 @@ class Request(Timer):
     def usage(self, answer: object = None, **figures: Any) -> None:
         """What the model used: tokens and cost are recorded, and summed on the stage around.
 
-        The same answer told of by several counts once: here, by a stage, by a mapped host, or by a
-        GenAI instrumentation.
+        The same answer, known by its id, counts once whoever tells of it: this, a stage, a mapped
+        host, a GenAI instrumentation. Who tells first decides what it cost.
 
         Arguments:
             answer: of OpenAI, Anthropic or Ollama, as an object or a dict.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +32,8 @@ def note(stage: Nested | None, usage: Usage, cost_usd: float | None = None) -> b
     Returns:
         False where the same answer has been noted before, by another way.
     """
-    if usage.id and _counted.count(_identity(usage)) > 1:
+    known = _identity(usage)
+    if known is not None and _counted.count(known) > 1:
         return False
     if not usage.model and stage is not None:
         usage = replace(usage, model=str(stage.values.get("model") or ""))
@@ -85,13 +87,26 @@ def _of_span(attributes: Mapping[str, Any], url: str) -> Usage | None:
     )
 
 
-def _identity(usage: Usage) -> tuple[object, ...]:
-    """By what an answer is known again, whichever way it is noted."""
-    journey = None if len(usage.id) >= _TRUSTED else journeys.current_journey()
-    where = journey.signal_id if journey else ""
-    return usage.id, usage.input_tokens, usage.output_tokens, where
+def _identity(usage: Usage) -> tuple[object, ...] | None:
+    """By what an answer is known again, whichever way it is noted; None where it cannot be."""
+    if len(usage.id) >= _TRUSTED:
+        return usage.id, usage.input_tokens, usage.output_tokens
+    journey = journeys.current_journey()
+    if not usage.id or journey is None:
+        return None
+    return usage.id, usage.input_tokens, usage.output_tokens, journey.signal_id
 
 
 def reset() -> None:
     """Forget the answers seen; for tests."""
     _counted.clear()
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock when this process was forked."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

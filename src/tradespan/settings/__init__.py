@@ -13,6 +13,7 @@ from tradespan.settings import values
 from tradespan.settings.values import ConfigError, duration
 
 __all__ = [
+    "PROMETHEUS",
     "ConfigError",
     "ReadSettings",
     "Settings",
@@ -50,7 +51,8 @@ class Settings:
         redact: TRADESPAN_REDACT, more key patterns (regular expressions) of secrets.
         metrics_port: TRADESPAN_METRICS_PORT of /metrics and /health; 0 is any, unset is none, or
             OTEL_EXPORTER_PROMETHEUS_PORT where OTEL_METRICS_EXPORTER names prometheus.
-        metrics_host: TRADESPAN_METRICS_HOST, name or address that they listen at.
+        metrics_host: TRADESPAN_METRICS_HOST, name or address that they listen at; likewise
+            OTEL_EXPORTER_PROMETHEUS_HOST.
         metrics_targets: TRADESPAN_METRICS_TARGETS, folder for Prometheus' file discovery.
         prices: TRADESPAN_PRICES of models, a file or inline; see `recorders.prices.declared`.
         log_format: TRADESPAN_LOG_FORMAT of stdout and stderr; `json`, unset is the service's own.
@@ -130,11 +132,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         config=values.word(env, "TRADESPAN_CONFIG", ""),
         stage_spans=values.counts(env, "TRADESPAN_STAGE_SPANS", {"*": 100}),
         metrics_port=_metrics_port(env),
-        metrics_host=values.address(
-            env,
-            "TRADESPAN_METRICS_HOST",
-            values.word(env, "OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"),
-        ),
+        metrics_host=_metrics_host(env),
         metrics_targets=values.word(env, "TRADESPAN_METRICS_TARGETS", ""),
         prices=values.word(env, "TRADESPAN_PRICES", ""),
         log_format=values.one_of(env, "TRADESPAN_LOG_FORMAT", ("", "json", "plain")),
@@ -148,6 +146,13 @@ def _metrics_port(env: Mapping[str, str]) -> int | None:
     if ours is None and PROMETHEUS in exporters(env):
         return values.port(env, "OTEL_EXPORTER_PROMETHEUS_PORT", "9464")
     return ours
+
+
+def _metrics_host(env: Mapping[str, str]) -> str:
+    """TRADESPAN_METRICS_HOST, else the host of OpenTelemetry's exporter where that is asked for."""
+    if values.word(env, "TRADESPAN_METRICS_HOST", "") or PROMETHEUS not in exporters(env):
+        return values.address(env, "TRADESPAN_METRICS_HOST", "127.0.0.1")
+    return values.address(env, "OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
 
 
 def exporters(environ: Mapping[str, str] | None = None) -> list[str]:

@@ -40,6 +40,7 @@ class Measured(Protocol):
 _ends, _recorded = Memory(), Memory()
 _introduced: dict[tuple[str, str], tuple[str, ...]] = {}
 """By pipeline and stage: the same within the bounds of metric attributes."""
+_MOST = 1000  # introduced; a pipeline is whatever a hand-off says
 
 
 @functools.cache
@@ -124,7 +125,7 @@ def _check_budget(stage: str, journey: Journey, seconds: float) -> None:
 
 def _introduce(stage: Measured, journey: Journey) -> None:
     """Open the rooms of a stage seen for the first time, and state its budget."""
-    if (journey.pipeline, stage.name) in _introduced:
+    if (journey.pipeline, stage.name) in _introduced or len(_introduced) >= _MOST:
         return
     where = {"pipeline": journey.pipeline, "stage": stage.name}
     within = instruments.bound(metrics.TRADING_STAGE_ACTIVE, where)
@@ -182,7 +183,7 @@ def _active() -> dict[tuple[str, ...], float]:
         if journey is not None and not is_foreign(journey):
             within = _introduced.get((journey.pipeline, stage.name))
             if within is not None:
-                counts[within] += 1
+                counts[within] = counts.get(within, 0.0) + 1  # it may have begun since
     return counts
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import tradespan
 from tradespan import journey
-from tradespan.recorders import prices, pricing, spending
+from tradespan.recorders import agents, prices, pricing, spending
 from tradespan.recorders.usage import Usage
 from tradespan.settings import ConfigError, Settings
 
@@ -163,6 +163,14 @@ def test_a_short_id_counts_once_in_its_journey(telemetry: Any) -> None:
     for _ in range(2):
         with tradespan.signal(), tradespan.validation() as v:
             v.usage(short).usage(short)
+    assert telemetry.total("ai_api_tokens", token_type="input") == 2000
+
+
+def test_a_short_id_outside_a_journey_is_no_id(telemetry: Any) -> None:
+    """Where nothing tells two answers of one number apart, each of them counts."""
+    with agents.request("llama3.2:3b") as request:
+        request.usage({**ANSWER, "id": "chatcmpl-317"})
+        request.usage({**ANSWER, "id": "chatcmpl-317"})
     assert telemetry.total("ai_api_tokens", token_type="input") == 2000
 
 

@@ -12,6 +12,7 @@ import pytest
 from opentelemetry import trace
 
 import tradespan
+from tradespan.stages import live
 
 
 @tradespan.risk()
@@ -91,7 +92,8 @@ def test_wrong_arguments_leave_no_stage_open(telemetry: Any, decorated: Any) -> 
     """A call that cannot even begin raises as ever, and whatever stage began has ended."""
     with pytest.raises(TypeError, match="missing 1 required"):
         run(decorated)
-    assert not telemetry.last("trading.stage.active")
+    assert not live.going_on()
+    assert not any(p.value for p in telemetry.metric("trading.stage.active"))
 
 
 def test_recursion_nests(telemetry: Any) -> None:

@@ -33,7 +33,8 @@ def test_open_stages_end_as_cancelled(telemetry: Any) -> None:
     for span in telemetry.spans:
         assert span.attributes["trading.outcome"] == "cancelled"
         assert span.attributes["trading.cancelled.by"] == "shutdown"
-    assert not telemetry.last("trading.stage.active")
+    assert not live.going_on()
+    assert not any(p.value for p in telemetry.metric("trading.stage.active"))
     live.end_all()
     assert len(telemetry.spans) == 2
 

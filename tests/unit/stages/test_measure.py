@@ -18,6 +18,7 @@ import tradespan
 from tradespan import guard, journey
 from tradespan.export.timing import note_remote
 from tradespan.settings import Settings
+from tradespan.stages import measure
 
 MS = 1_000_000
 
@@ -382,6 +383,18 @@ def test_active_counts_what_is_running(telemetry: Any) -> None:
     with tradespan.risk(), tradespan.stage("inner"):
         assert telemetry.last("trading.stage.active", stage="risk") == 1
     assert telemetry.last("trading.stage.active", stage="risk") == 0
+
+
+def test_names_without_end_are_not_remembered(
+    telemetry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever pipelines hand-offs bring, the memory of them is bounded."""
+    monkeypatch.setattr(measure, "_MOST", 3)
+    for number in range(10):
+        with tradespan.stage(f"step-{number}"):
+            pass
+    assert len(telemetry.metric("trading.stage.active")) == 3
+    assert telemetry.total("trading.stage.duration") == 10
 
 
 def test_the_pipeline_label_is_the_journeys(

@@ -196,7 +196,8 @@ def test_two_threads_end_it_once(telemetry: Any) -> None:
         context.attach(context.Context())  # the loser may have been this thread
     assert len(telemetry.spans) == 50
     assert telemetry.total("trading.stage.duration") == 50
-    assert not telemetry.last("trading.stage.active")
+    assert not live.going_on()
+    assert not any(p.value for p in telemetry.metric("trading.stage.active"))
 
 
 def test_used_twice_it_begins_anew(telemetry: Any) -> None:
@@ -472,7 +473,8 @@ def test_a_failure_at_the_beginning_leaves_a_usable_stage(
         e.filled(1.0, 2.0).set(x=1)
     assert guard.failures["stage.begin"] == 1
     assert telemetry.spans == []
-    assert not telemetry.last("trading.stage.active")
+    assert not live.going_on()
+    assert not any(p.value for p in telemetry.metric("trading.stage.active"))
 
 
 def test_switched_off_nothing_is_made(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
