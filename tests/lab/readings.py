@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import urllib.parse
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class Emitted:
     texts: set[str] = field(default_factory=set)
     units: set[str] = field(default_factory=set)
     labels: set[frozenset[str]] = field(default_factory=set)
+    parts: set[str] = field(default_factory=set)
+    """Endings of the name in Prometheus: those of a histogram, or none."""
     moved: bool = False
 
 
@@ -54,6 +57,11 @@ def entry_of(name: str, key: str = "prometheus") -> Mapping[str, Any] | None:
     return None
 
 
+def as_label(name: str) -> str:
+    """An OpenTelemetry name as Prometheus writes it."""
+    return re.sub(r"\W", "_", name)
+
+
 class Tee:
     """Takes OTLP over HTTP, remembers the metrics, and hands everything on.
 
@@ -64,8 +72,8 @@ class Tee:
     def __init__(self, onward: str) -> None:
         self._onward = onward
         self._lock = threading.Lock()
-        self.ours: Reading = defaultdict(Emitted)
-        self.foreign: set[str] = set()
+        self._ours: Reading = defaultdict(Emitted)
+        self._foreign: set[str] = set()
         paths = ("/v1/metrics", "/v1/traces", "/v1/logs")
         self._receiver = Receiver({p: self._taker(p) for p in paths}, limit=64_000_000)
         self.address = self._receiver.address
@@ -76,6 +84,20 @@ class Tee:
 
     def __exit__(self, *_: object) -> None:
         self._receiver.stop()
+
+    def ours(self) -> Reading:
+        """What came under our scope until now, with the labels as Prometheus writes them."""
+        with self._lock:
+            return {
+                name: replace(met, labels={frozenset(map(as_label, keys)) for keys in met.labels})
+                for name, met in self._ours.items()
+            }
+
+    def foreign(self) -> Callable[[str], bool]:
+        """Tells whether a Prometheus name came under another scope."""
+        with self._lock:
+            stems = tuple(map(as_label, self._foreign))
+        return lambda name: bool(stems) and name.startswith(stems)
 
     def _taker(self, path: str) -> Callable[[bytes], Message]:
         def take(body: bytes) -> Message:
@@ -93,9 +115,9 @@ class Tee:
             for group in (s for r in request.resource_metrics for s in r.scope_metrics):
                 for metric in group.metrics:
                     if group.scope.name == SCOPE:
-                        read_otlp(metric, self.ours[metric.name])
+                        read_otlp(metric, self._ours[metric.name])
                     else:
-                        self.foreign.add(metric.name)
+                        self._foreign.add(metric.name)
 
 
 def read_otlp(metric: Metric, into: Emitted) -> None:
@@ -164,7 +186,7 @@ def read_prometheus(base: str, match: str, foreign: Callable[[str], bool]) -> Re
         own = labels - RESOURCE - {"instance", "job", "service_namespace", "le"}
         stem = next((s for s in _stems(name) if entry_of(s)), name)
         found[stem].labels.add(own)
-        found[stem].types.add(name.removeprefix(stem))
+        found[stem].parts.add(name.removeprefix(stem))
     return found
 
 
@@ -172,9 +194,3 @@ def _stems(name: str) -> Iterator[str]:
     """The name, and that of the histogram whose part it may be."""
     yield name
     yield from (name.removesuffix(end) for end in ("_bucket", "_sum", "_count"))
-
-
-def foreign_names(names: set[str]) -> Callable[[str], bool]:
-    """Tells whether a Prometheus name comes from one of these OpenTelemetry names."""
-    stems = tuple(name.replace(".", "_") for name in names)
-    return lambda name: bool(stems) and name.startswith(stems)

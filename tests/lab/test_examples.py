@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tradespan import lab
 
@@ -24,18 +24,21 @@ from .readings import (
     Tee,
     entry_of,
     fetch,
-    foreign_names,
     read_openmetrics,
     read_page,
     read_prometheus,
     targets,
 )
+from .test_endpoints import ALLOWED
 
-NAMES = sorted(plan.parent.name for plan in EXAMPLES.glob("*/example.yaml"))
+pytestmark = pytest.mark.timeout(600)  # thirty programs have to start
+PLANS = {
+    plan.parent.name: yaml.safe_load(plan.read_text())["programs"]
+    for plan in sorted(EXAMPLES.glob("*/example.yaml"))
+}
+"""Programs of each example."""
 INTERVAL_MS = 500
 PATIENCE_S = 120.0
-OBJECTIONS = ("current_positions_count", "training_policy_latency_ms")
-"""The two names that Prometheus' linter may object to."""
 
 
 @dataclass
@@ -47,13 +50,13 @@ class Running:
     namespace: str
     programs: list[Launched]
 
-    def until(self, done: object, what: str) -> None:
-        """Wait until the captured metrics satisfy a test; it says what is missing."""
+    def until_none(self, missing: Callable[[], list[str]], what: str) -> None:
+        """Wait until nothing is missing any more."""
         deadline = time.monotonic() + PATIENCE_S
-        while missing := done():  # type: ignore[operator]
+        while lacks := missing():
             for program in self.programs:
                 assert program.alive, program.said()
-            assert time.monotonic() < deadline, f"{what}: {missing}"
+            assert time.monotonic() < deadline, f"{what}: {lacks}"
             time.sleep(0.2)
 
 
@@ -73,11 +76,11 @@ def running(stack: lab.Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         }
         pipeline = Launched("crypto_pipeline/run.py", ("--interval-ms", "100"), environ)
         programs: list[Launched] = [pipeline]
-        programs += [Example(name, interval_ms=100, **environ) for name in NAMES]
+        programs += [Example(name, interval_ms=100, **environ) for name in PLANS]
         for program in programs:
             ending.enter_context(program)
         found = Running(tee, folder, namespace, programs)
-        found.until(lambda: missing(tee.ours, "name"), "not emitted")
+        found.until_none(lambda: missing(tee.ours(), "name"), "not emitted")
         yield found
         for program in programs:
             assert program.stop() == 0, program.said()
@@ -86,7 +89,7 @@ def running(stack: lab.Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def missing(reading: Reading, key: str) -> list[str]:
     """Names of the catalogue that a reading has not."""
-    there = {entry["name"] for name in list(reading) if (entry := entry_of(name, key))}
+    there = {entry["name"] for name in reading if (entry := entry_of(name, key))}
     return [entry[key] for entry in CATALOGUE if entry["name"] not in there]
 
 
@@ -113,33 +116,22 @@ def differing(reading: Reading, key: str, *facts: str) -> list[tuple[str, str, o
 def pages(running: Running) -> dict[str, str]:
     """/metrics of every process."""
     found = {where: fetch(f"http://{where}/metrics") for where in targets(running.folder)}
-    assert len(found) >= len(running.programs)
+    programs = [one for plan in PLANS.values() for one in plan.values()]
+    services = 5 + sum(not one.get("stand_in", False) for one in programs)
+    assert len(found) == services, "each service of the pipeline and of the examples has a page"
     return found
-
-
-def dotted(reading: Reading) -> Reading:
-    """A reading of OTLP with the labels as Prometheus writes them."""
-    return {
-        name: Emitted(
-            met.types,
-            met.texts,
-            met.units,
-            {frozenset(re.sub(r"\W", "_", label) for label in labels) for labels in met.labels},
-        )
-        for name, met in reading.items()
-    }
 
 
 def test_otlp(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     """Names, types, units, descriptions and labels, under our scope, both ways."""
-    ours = dotted(running.tee.ours)
-    assert not undocumented(ours, "name")
+    ours = running.tee.ours()
+    emitted = len(CATALOGUE) - len(missing(ours, "name"))
+    strangers = undocumented(ours, "name")
+    with capsys.disabled():
+        print(f"\ncatalogue: {emitted} of {len(CATALOGUE)} emitted, {len(strangers)} undocumented")
+    assert not strangers
     assert not missing(ours, "name")
     assert not differing(ours, "name", "types", "texts", "units", "labels")
-    emitted = len(CATALOGUE) - len(missing(ours, "name"))
-    strangers = len(undocumented(ours, "name"))
-    with capsys.disabled():
-        print(f"\ncatalogue: {emitted} of {len(CATALOGUE)} emitted, {strangers} undocumented")
 
 
 def test_every_metric_has_moved(running: Running) -> None:
@@ -148,17 +140,17 @@ def test_every_metric_has_moved(running: Running) -> None:
     def still() -> list[str]:
         moved = {
             entry["name"]
-            for name, met in list(running.tee.ours.items())
+            for name, met in running.tee.ours().items()
             if met.moved and (entry := entry_of(name, "name"))
         }
         return [entry["name"] for entry in CATALOGUE if entry["name"] not in moved]
 
-    running.until(still, "never other than 0")
+    running.until_none(still, "never other than 0")
 
 
 def test_pages(running: Running) -> None:
     """Names, types, help and labels on /metrics; ten scrapes show each family once."""
-    foreign = foreign_names(running.tee.foreign)
+    foreign = running.tee.foreign()
     reading: Reading = defaultdict(Emitted)
     for _ in range(10):
         for text in pages(running).values():
@@ -187,12 +179,12 @@ def test_linter(running: Running, programs: dict[str, Path]) -> None:
             check=False,
         )
         lines = (said.stdout + said.stderr).decode().splitlines()
-        assert not [line for line in lines if line and not line.startswith(OBJECTIONS)], where
+        assert not [line for line in lines if line and not line.startswith(ALLOWED)], where
 
 
 def test_prometheus(running: Running, stack: lab.Stack) -> None:
     """The real Prometheus, fed by OTLP through the Collector, has the same names and labels."""
-    foreign = foreign_names(running.tee.foreign)
+    foreign = running.tee.foreign()
     match = f'{{service_namespace="{running.namespace}"}}'
     found: Reading = {}
 
@@ -201,12 +193,12 @@ def test_prometheus(running: Running, stack: lab.Stack) -> None:
         found = read_prometheus(stack.addresses.prometheus, match, foreign)
         return missing(found, "prometheus")
 
-    running.until(absent, "not in Prometheus")
+    running.until_none(absent, "not in Prometheus")
     spans = [name for name in undocumented(found, "prometheus") if "traces_span_metrics" in name]
     assert undocumented(found, "prometheus") == spans  # the Collector's own, of every span
     ours = {name: met for name, met in found.items() if name not in spans}
     assert not differing(ours, "prometheus", "labels")
-    histograms = {n for n, met in ours.items() if met.types == {"_bucket", "_sum", "_count"}}
-    plain = {n for n, met in ours.items() if met.types == {""}}
+    histograms = {n for n, met in ours.items() if met.parts == {"_bucket", "_sum", "_count"}}
+    plain = {n for n, met in ours.items() if met.parts == {""}}
     wanted = {n for n in ours if (entry_of(n) or {})["type"] == "histogram"}
     assert (histograms, plain) == (wanted, set(ours) - wanted)
