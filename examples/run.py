@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import string
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,16 +21,10 @@ import yaml
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "crypto_pipeline"))  # whose launcher is everybody's
 
-from processes import Children, Ports, StartError, Stopped  # noqa: E402
+from processes import INSTRUMENTED, Children, Ports, StartError, until_stopped  # noqa: E402
 
 PLAN = "example.yaml"
 KEYS = {"run", "port", "scheme", "stand_in", "drives", "environment"}
-INSTRUMENTED = [  # opentelemetry-instrument python, both of this very interpreter
-    sys.executable,
-    "-c",
-    "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
-    sys.executable,
-]
 READY = 60.0  # seconds
 
 
@@ -131,18 +123,7 @@ def run(args: argparse.Namespace, folder: Path, stop: threading.Event) -> None:
 
 def main() -> int:
     args = arguments()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        with tempfile.TemporaryDirectory(prefix=f"{args.example}-") as folder:
-            run(args, Path(folder), stop)
-    except Stopped:
-        return 0
-    except (StartError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return until_stopped(lambda folder, stop: run(args, folder, stop), f"{args.example}-")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""Child processes and ports of run.py: nothing that was started is left behind."""
+"""Child processes and ports of a launcher: nothing that was started is left behind."""
 
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -17,6 +20,12 @@ from ports import bound
 
 FIRST = "\0tradespan-crypto-pipeline"  # held by the pipeline that has the usual ports
 LAST_LINES = 20
+INSTRUMENTED = [  # opentelemetry-instrument python, both of this very interpreter
+    sys.executable,
+    "-c",
+    "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
+    sys.executable,
+]
 GUARD = """
 import contextlib, os, signal, sys
 pids = [int(line) for line in sys.stdin]  # until the starter closes it, or dies
@@ -194,6 +203,27 @@ class Children:
 
     def _all(self) -> Iterable[Child]:
         return (child for group in self._groups for child in group)
+
+
+def until_stopped(work: Callable[[Path, threading.Event], None], prefix: str) -> int:
+    """Do the work of a launcher until SIGTERM or Ctrl-C; its exit status.
+
+    Arguments:
+        work: is given a folder that is removed afterwards, and what is set when it shall stop.
+        prefix: of the folder's name.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            work(Path(folder), stop)
+    except Stopped:
+        return 0
+    except (StartError, OSError, RuntimeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _listens(port: int) -> bool:

@@ -9,9 +9,7 @@ import argparse
 import json
 import math
 import os
-import signal
 import sys
-import tempfile
 import threading
 import urllib.request
 from collections.abc import Mapping
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from database import JOURNEY, Database
-from processes import Children, Ports, StartError, Stopped
+from processes import INSTRUMENTED, Children, Ports, until_stopped
 
 HERE = Path(__file__).resolve().parent
 SERVICES = {
@@ -38,12 +36,6 @@ UNMAPPED = {  # what a tradespan.yaml says otherwise
     "TRADESPAN_PIPELINE": "crypto",
     "TRADESPAN_BUDGETS": "signal=150ms,validation=2s,risk=20ms,execution=250ms,total=3s",
 }
-INSTRUMENTED = [  # opentelemetry-instrument python, both of this very interpreter
-    sys.executable,
-    "-c",
-    "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
-    sys.executable,
-]
 MILLISECONDS = {
     "--interval-ms": 50.0,
     "--model-latency-ms": 15.0,
@@ -218,18 +210,7 @@ def run(args: argparse.Namespace, folder: Path, stop: threading.Event) -> None:
 
 def main() -> int:
     args = arguments()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        with tempfile.TemporaryDirectory(prefix="crypto-pipeline-") as folder:
-            run(args, Path(folder), stop)
-    except Stopped:
-        return 0
-    except (StartError, OSError, RuntimeError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return until_stopped(lambda folder, stop: run(args, folder, stop), "crypto-pipeline-")
 
 
 if __name__ == "__main__":
