@@ -10,8 +10,8 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import common
 import httpx
+import service
 from customer import Customer, closing, open_door, stats, visiting
 from fastapi import FastAPI
 
@@ -44,7 +44,7 @@ async def open_when_ready(http: httpx.AsyncClient) -> None:
         await asyncio.sleep(0.1)
 
 
-app = common.service("clients", stats, edge=True)
+app = service.application("clients", stats, edge=True)
 app.router.lifespan_context = crowd
 
 
@@ -64,4 +64,4 @@ async def resume() -> dict[str, bool]:
 
 
 if __name__ == "__main__":
-    common.serve(app, 8085)
+    service.serve(app, 8085)

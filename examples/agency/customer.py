@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import common
 import httpx
 import second_factor
+import service
 
 import tradespan
 
@@ -23,7 +23,7 @@ MARKET = {"BTC-USD": 94_000.0, "ETH-USD": 3200.0, "SOL-USD": 185.0}  # about wha
 
 log = logging.getLogger("clients")
 
-stats = common.Counts()
+stats = service.Counts()
 open_door, closing = asyncio.Event(), asyncio.Event()
 visiting: set[int] = set()
 
@@ -35,7 +35,7 @@ class Leaving(Exception):  # noqa: N818 - no error
 async def moment() -> None:
     """A moment's thought. Raises Leaving where there is no time for it any more."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(closing.wait(), common.INTERVAL)
+        await asyncio.wait_for(closing.wait(), service.INTERVAL)
         raise Leaving
 
 
@@ -159,7 +159,7 @@ class Customer:
             return
         below = self._rng.choice([0.0002, 0.0005, 0.02, 0.02])
         limit = round(quote.json()["price"] * (1 - below), 2)
-        good_for = 20 * common.INTERVAL
+        good_for = 20 * service.INTERVAL
         answer = await self.order(account, 2000, symbol, limit=limit, good_for_seconds=good_for)
         if answer.status_code == 202 and self._chance(0.5):
             await self.ask(account, "DELETE", f"trading/orders/{answer.json()['order_id']}")

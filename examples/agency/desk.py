@@ -12,8 +12,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import common
 import httpx
+import service
 
 import tradespan
 from tradespan.recorders import business
@@ -29,9 +29,9 @@ RESULTS = {"FILLED": "filled", "PARTIALLY_FILLED": "partial", "REJECTED": "rejec
 log = logging.getLogger("orders")
 revenue = logging.getLogger("billing.fees")
 
-stats = common.Counts()
-market = common.peer(os.environ.get("MARKET_DATA_URL", "http://127.0.0.1:8083"))
-exchange = common.peer(os.environ.get("EXCHANGE_URL", "http://127.0.0.1:8091"), timeout=5.0)
+stats = service.Counts()
+market = service.peer(os.environ.get("MARKET_DATA_URL", "http://127.0.0.1:8083"))
+exchange = service.peer(os.environ.get("EXCHANGE_URL", "http://127.0.0.1:8091"), timeout=5.0)
 numbers = itertools.count(1)
 
 
@@ -163,14 +163,14 @@ def look(price_of: dict[str, float]) -> None:
         takes = order.takes(price_of[order.symbol])
         if not (late or takes) or waiting.pop(order.order_id, None) is None:
             continue
-        common.user_id.set(order.owner)
-        if takes:
+        service.user_id.set(order.owner)
+        if not late:
             execute(order, price_of[order.symbol])
             continue
         with tradespan.execution(carrier=order.journey, symbol=order.symbol, side=order.side) as e:
             e.end_as("expired", "time in force").set(order_id=order.order_id)
             ended(order, Fill("expired", reason="time in force"))
-    common.user_id.set("")
+    service.user_id.set("")
 
 
 def ended(order: Order, fill: Fill) -> Fill:

@@ -7,9 +7,10 @@ import os
 import time
 from collections import OrderedDict
 from typing import Any
+from urllib.parse import quote, unquote
 
-import common
 import httpx
+import service
 from fastapi import HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -25,13 +26,14 @@ OPEN = {("POST", "users", "accounts"), ("POST", "users", "sign-ins")}  # to ever
 PRO = {("GET", "trading", "signals")}  # to those who pay
 RATE, BURST = 20.0, 15.0  # requests a second of one customer, and at once
 REMEMBERED = 10_000  # customers
-INTERNAL = "internal/"
+INTERNAL = "internal"
+HIDDEN = {INTERNAL, ".", ".."}  # parts of a path that lead where customers may not go
 
 log = logging.getLogger("gateway")
 security = logging.getLogger("security.gateway")
 
-stats = common.Counts()
-app = common.service("gateway", stats, edge=True)
+stats = service.Counts()
+app = service.application("gateway", stats, edge=True)
 peers = httpx.AsyncClient(timeout=10.0)
 allowances: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -52,7 +54,7 @@ async def ready(response: Response) -> dict[str, bool]:
 async def forward(path: str, request: Request) -> Response:
     """Hand a request to the service that it is for."""
     backend = request.url.path.split("/")[2]
-    if path.startswith(INTERNAL):
+    if HIDDEN & set(unquote(path).split("/")):
         raise HTTPException(404, "not for customers")
     stats.add("requests")
     token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -75,7 +77,7 @@ async def forward(path: str, request: Request) -> Response:
     return Response(
         answer.content,
         answer.status_code,
-        {common.REQUEST_ID: common.request_id.get()},
+        {service.REQUEST_ID: service.request_id.get()},
         answer.headers.get("content-type"),
     )
 
@@ -101,13 +103,13 @@ def limit(customer: str) -> None:
 
 async def who(token: str) -> dict[str, Any]:
     """Who the token belongs to; refused where it is nobody's, or no longer."""
-    answer = await ask("users", "POST", f"{INTERNAL}introspect", json={"token": token})
+    answer = await ask("users", "POST", f"{INTERNAL}/introspect", json={"token": token})
     if answer.status_code != 200:
         raise HTTPException(503, "nobody can be identified now")
     found: dict[str, Any] = answer.json()
     if not found["active"]:
         refuse(401, "token", "the token is missing, unknown or has ended")
-    common.user_id.set(found["user_id"])
+    service.user_id.set(found["user_id"])
     return found
 
 
@@ -125,10 +127,10 @@ def refuse(status: int, reason: str, why: str) -> None:
 
 
 async def ask(backend: str, method: str, path: str, **options: Any) -> httpx.Response:
-    headers = {**options.pop("headers", {}), **common.ids()}
+    headers = {**options.pop("headers", {}), **service.ids()}
     try:
         return await peers.request(
-            method, f"{BACKENDS[backend]}/{path}", headers=headers, **options
+            method, f"{BACKENDS[backend]}/{quote(path)}", headers=headers, **options
         )
     except httpx.TimeoutException as error:
         log.error("%s does not answer in time", backend)
@@ -140,4 +142,4 @@ async def ask(backend: str, method: str, path: str, **options: Any) -> httpx.Res
 
 if __name__ == "__main__":
     business.open()
-    common.serve(app, 8080)
+    service.serve(app, 8080)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import common
+import service
 from fastapi import HTTPException
 
 BARS = Path(__file__).resolve().parent.parent / "crypto_pipeline" / "btcusd-1m.csv"
@@ -28,8 +28,8 @@ WILD = 0.004  # a step of BTC-USD above this is worth a line
 
 log = logging.getLogger("market_data")
 
-stats = common.Counts()
-app = common.service("market-data", stats)
+stats = service.Counts()
+app = service.application("market-data", stats)
 prices: dict[str, deque[float]] = {"BTC-USD": deque(maxlen=KEPT)}
 prices |= {symbol: deque(maxlen=KEPT) for symbol in WALKS}
 
@@ -84,7 +84,7 @@ def market() -> Iterator[dict[str, float]]:
 def replay(bars: Iterator[dict[str, float]]) -> None:
     while True:
         take(bars)
-        time.sleep(common.INTERVAL)
+        time.sleep(service.INTERVAL)
 
 
 def take(bars: Iterator[dict[str, float]]) -> None:
@@ -98,4 +98,4 @@ if __name__ == "__main__":
     for _ in range(30):  # a past, before the first request
         take(source)
     threading.Thread(target=replay, args=(source,), daemon=True).start()
-    common.serve(app, 8083)
+    service.serve(app, 8083)

@@ -6,8 +6,8 @@ import logging
 import os
 from typing import Literal
 
-import common
 import httpx
+import service
 from fastapi import HTTPException
 from pydantic import BaseModel
 
@@ -20,10 +20,10 @@ TRIES = 3  # of one charge
 log = logging.getLogger("charging")
 revenue = logging.getLogger("payments")
 
-stats = common.Counts("succeeded", "failed", "cents")
-app = common.service("payment", stats)
-acquirer = common.peer(os.environ.get("ACQUIRER_URL", "http://127.0.0.1:8090"), timeout=5.0)
-users = common.peer(os.environ.get("USERS_URL", "http://127.0.0.1:8081"))
+stats = service.Counts("succeeded", "failed", "cents")
+app = service.application("payment", stats)
+acquirer = service.peer(os.environ.get("ACQUIRER_URL", "http://127.0.0.1:8090"), timeout=5.0)
+users = service.peer(os.environ.get("USERS_URL", "http://127.0.0.1:8081"))
 
 
 class Payment(BaseModel):
@@ -58,7 +58,7 @@ def pay(body: Payment) -> dict[str, str | float]:
 def charge(card: str, amount: float) -> httpx.Response | None:
     """The acquirer's answer; None where there is none after several tries."""
     for attempt in range(1, TRIES + 1):
-        order = {"card": card, "amount_usd": amount, "reference": common.request_id.get()}
+        order = {"card": card, "amount_usd": amount, "reference": service.request_id.get()}
         try:
             answer = acquirer.post("/charges", json=order)
         except httpx.HTTPError as error:
@@ -73,7 +73,7 @@ def charge(card: str, amount: float) -> httpx.Response | None:
 def deliver(product: str) -> None:
     """Give the customer what was paid for; the history of prices is sent by mail."""
     if product == "pro":
-        order = {"user_id": common.user_id.get(), "plan": product}
+        order = {"user_id": service.user_id.get(), "plan": product}
         try:
             users.post("/internal/plans", json=order).raise_for_status()
         except httpx.HTTPError as error:
@@ -82,4 +82,4 @@ def deliver(product: str) -> None:
 
 if __name__ == "__main__":
     business.open(sources=SOURCES.values())
-    common.serve(app, 8082)
+    service.serve(app, 8082)

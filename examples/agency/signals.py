@@ -9,9 +9,9 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import common
 import desk
 import httpx
+import service
 
 import tradespan
 from tradespan.recorders import business
@@ -23,7 +23,7 @@ HOUSE_USD = 5000.0  # what the agency trades on a signal
 
 log = logging.getLogger("trading.signals")
 
-model = common.peer(os.environ.get("MODEL_URL", "http://127.0.0.1:8092"), timeout=5.0)
+model = service.peer(os.environ.get("MODEL_URL", "http://127.0.0.1:8092"), timeout=5.0)
 
 
 @dataclass

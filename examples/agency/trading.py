@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
-import common
 import desk
 import httpx
+import service
 import signals
-from fastapi import HTTPException, Response
+from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, Field
 
 import tradespan
@@ -23,7 +25,7 @@ SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 
 log = logging.getLogger("trading_service")
 
-app = common.service("trading", desk.stats)
+app = service.application("trading", desk.stats)
 
 
 class NewOrder(BaseModel):
@@ -41,7 +43,7 @@ def order(body: NewOrder, response: Response) -> dict[str, Any]:
     if body.symbol not in SYMBOLS:
         raise HTTPException(404, f"no such instrument, known: {', '.join(SYMBOLS)}")
     wanted = desk.Order(
-        common.user_id.get(),
+        service.user_id.get(),
         body.symbol,
         body.side,
         body.quantity,
@@ -61,7 +63,7 @@ def order(body: NewOrder, response: Response) -> dict[str, Any]:
 
 @app.delete("/orders/{order_id}")
 def cancel(order_id: str) -> dict[str, bool]:
-    return {"cancelled": desk.withdraw(order_id, common.user_id.get())}
+    return {"cancelled": desk.withdraw(order_id, service.user_id.get())}
 
 
 @app.get("/signals")
@@ -69,10 +71,10 @@ def newest() -> list[dict[str, Any]]:
     return [asdict(signal) for signal in list(signals.published)[-10:]]
 
 
-def follow() -> None:
-    """Look at each new bar, for ever."""
+def follow(closing: threading.Event) -> None:
+    """Look at each new bar until told to stop."""
     seen = silent = 0
-    while True:
+    while not closing.wait(service.INTERVAL):
         try:
             feed = desk.market.get("/feed").raise_for_status().json()
             silent = 0
@@ -83,13 +85,24 @@ def follow() -> None:
             silent += 1
             if silent == SILENT:  # it may start, or stop, together with us
                 log.error("no prices: %r", error)
-            time.sleep(0.5)
+            closing.wait(0.5)
         except Exception:
             log.exception("the bar is lost")
-        time.sleep(common.INTERVAL)
+
+
+@asynccontextmanager
+async def following(_: FastAPI) -> AsyncIterator[None]:
+    """Follow the market while the service runs; the last bar is finished before it ends."""
+    closing = threading.Event()
+    follower = asyncio.create_task(asyncio.to_thread(follow, closing))
+    yield
+    closing.set()
+    await follower
+
+
+app.router.lifespan_context = following
 
 
 if __name__ == "__main__":
     business.open(sources=["trading_fees"], symbols=SYMBOLS)
-    threading.Thread(target=follow, daemon=True).start()
-    common.serve(app, 8084)
+    service.serve(app, 8084)

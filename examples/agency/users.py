@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
-import common
 import second_factor
+import service
 from fastapi import HTTPException
 from pydantic import BaseModel
 
@@ -28,8 +28,8 @@ TRIES = 3  # wrong ones in a row, then the account is locked for a while
 log = logging.getLogger("users")
 security = logging.getLogger("auth.users")
 
-stats = common.Counts()
-app = common.service("users", stats)
+stats = service.Counts()
+app = service.application("users", stats)
 numbers = itertools.count(1)
 lock = threading.Lock()
 
@@ -102,7 +102,7 @@ def sign_up(body: SignUp) -> dict[str, str]:
         accounts[body.email] = account
     business.registration()
     stats.add("registrations")
-    common.user_id.set(account.user_id)
+    service.user_id.set(account.user_id)
     log.info("registered", extra={"second_factor": body.second_factor})
     return {"user_id": account.user_id, "secret": secret}
 
@@ -112,7 +112,7 @@ def sign_in(body: SignIn) -> dict[str, str]:
     account = accounts.get(body.email)
     if account is None:
         refuse(401, "credentials")
-    common.user_id.set(account.user_id)
+    service.user_id.set(account.user_id)
     if time.monotonic() < account.locked_until:
         refuse(423, "locked")
     if not hmac.compare_digest(digest(body.password, account.salt), account.password):
@@ -198,7 +198,7 @@ def count_active() -> None:
 def sweep() -> None:
     """End, for ever, the visits of those who have left without a word."""
     while True:
-        time.sleep(common.INTERVAL)
+        time.sleep(service.INTERVAL)
         gone = time.monotonic() - IDLE
         for token in [token for token, visit in list(visits.items()) if visit.seen < gone]:
             end(token, "left without a word")
@@ -207,4 +207,4 @@ def sweep() -> None:
 if __name__ == "__main__":
     business.open()
     threading.Thread(target=sweep, daemon=True).start()
-    common.serve(app, 8081)
+    service.serve(app, 8081)

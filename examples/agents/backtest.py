@@ -83,7 +83,8 @@ class Backtest:
 
     def consider(self, ticker: str, minute: int, now: dict[str, float]) -> None:
         """Ask the agents, decide, and trade if every rule allows it."""
-        opinions = [self.ask(who, ticker, minute, now[ticker]) for who in ANALYSTS]
+        asked = [self.ask(who, ticker, minute, now[ticker]) for who in ANALYSTS]
+        opinions = [found for found in asked if found is not None]
         action, conviction = decide(opinions, self.book.held(ticker))
         compat.AGENT_CONVICTION_SCORE.observe(conviction)
         compat.AGENT_DECISIONS_TOTAL.labels(ticker=ticker, action=action).inc()
@@ -96,15 +97,20 @@ class Backtest:
         if all(kept.values()) and not self.switch.active:
             compat.track_trade(ticker, action, order.quantity, self.book.fill(order))
 
-    def ask(self, who: Analyst, ticker: str, minute: int, price: float) -> Opinion:
-        """One agent's opinion."""
+    def ask(self, who: Analyst, ticker: str, minute: int, price: float) -> Opinion | None:
+        """One agent's opinion; None where its model gives none."""
         figures = {name: self.feature(ticker, name, minute) for name in who.figures}
-        with compat.track_ai_request(who.model) as request:
-            body = question(who, ticker, price, figures)
-            answer = self.model.post(who.path, json=body).raise_for_status().json()
-            request.usage(answer)
+        try:
+            with compat.track_ai_request(who.model) as request:
+                body = question(who, ticker, price, figures)
+                answer = self.model.post(who.path, json=body).raise_for_status().json()
+                request.usage(answer)
+            found = opinion(who, answer)
+        except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
+            print(f"{who.name} has no opinion on {ticker}: {error!r}", file=sys.stderr)
+            return None
         compat.AGENT_ANALYSES_TOTAL.inc()
-        return opinion(who, answer)
+        return found
 
     def feature(self, ticker: str, name: str, minute: int) -> float:
         """A feature; calculated anew when it is no longer fresh."""

@@ -9,6 +9,7 @@ import os
 import random
 import threading
 import time
+from collections import deque
 
 import bus
 import uvicorn
@@ -29,7 +30,7 @@ LOST_ACK = 40  # one acknowledgement in so many gets lost
 app = FastAPI(title="trader")
 cash = 100_000.0
 held: dict[str, float] = {}  # quantity by symbol, negative is short
-seen: set[str] = set()
+seen: deque[str] = deque(maxlen=1000)  # the latest ids; what comes again comes within seconds
 stats = {"filled": 0, "rejected": 0, "held": 0, "again": 0, "lost_acks": 0}
 rng = random.Random(11)
 
@@ -76,7 +77,7 @@ def execute(e: tradespan.Execution, fields: dict[str, str]) -> str:
     if fields["id"] in seen:
         e.skip("executed before")
         return "again"
-    seen.add(fields["id"])
+    seen.append(fields["id"])
     if action == "hold":
         e.skip("hold")
         return "held"

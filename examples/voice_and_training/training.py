@@ -33,9 +33,9 @@ PRAISE = 0.3  # reward of a kind word
 
 app = FastAPI(title="training")
 cycles: Counter[str] = Counter()
+rounds = 0
 policy = Policy()
 choice = random.Random(3)
-
 
 buffer: deque[Experience] = deque(maxlen=BUFFER)
 reference: list[list[float]] = []
@@ -45,7 +45,7 @@ verdicts: dict[str, int] = {}
 
 @app.get("/stats")
 def get_stats() -> dict[str, Any]:
-    return {"cycles": cycles, "buffer": len(buffer)}
+    return {"cycles": cycles, "buffer": len(buffer), "rounds": rounds}
 
 
 def lived(fields: dict[str, str]) -> Experience:
@@ -118,8 +118,8 @@ def tell_drift() -> None:
 
 def train(store: redis.Redis) -> None:
     """Round after round, for ever."""
+    global rounds
     trades, words, looks = (Stream(store, name) for name in ("experience", "feedback", "market"))
-    rounds = 0
     while True:
         time.sleep(INTERVAL)
         try:
@@ -129,7 +129,6 @@ def train(store: redis.Redis) -> None:
             for fields in looks.read():
                 seen(fields)
             tell_drift()
-            rounds += 1
             replayed = remembered() if rounds % REPLAY_EVERY == 0 else []
             kinds = {"trades": fresh, "conversation": praised(), "replay": replayed}
             for training_type, lessons in kinds.items():
@@ -138,8 +137,11 @@ def train(store: redis.Redis) -> None:
             if fresh:
                 tell()
                 store.set("policy", json.dumps(policy.weights.tolist()))
+            rounds += 1
         except redis.RedisError as error:
             log.warning("this round failed: %r", error)
+        except Exception:
+            log.exception("this round failed")
 
 
 if __name__ == "__main__":

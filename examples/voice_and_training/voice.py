@@ -97,6 +97,7 @@ def listen(stop: threading.Event) -> None:
             log.info("not understood: %s", error)
         except (httpx.HTTPError, redis.RedisError) as error:
             log.warning("no answer: %r", error)
+    log.info("nobody speaks any more")
     stop.wait()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter, defaultdict
 
 import pytest
@@ -22,16 +21,14 @@ class Run:
         with Collector() as self.got:
             sending = {**about, "OTEL_EXPORTER_OTLP_ENDPOINT": self.got.endpoint}
             with Example("agents", OTEL_METRIC_EXPORT_INTERVAL="500", **sending) as example:
-                while "desk: trading goes on" not in example.said():  # pytest's timeout ends it
-                    time.sleep(0.05)
+                example.until(lambda: "desk: trading goes on" in example.said())
                 example.ask("desk/kill-switch", {"active": True})
-                self.before = self.after = example.ask("desk/stats")
-                while self.after["rounds"] < self.before["rounds"] + 60:
-                    time.sleep(0.05)
-                    self.after = example.ask("desk/stats")
+                self.before = example.ask("desk/stats")
+                enough = self.before["rounds"] + 60
+                example.until(lambda: example.ask("desk/stats")["rounds"] >= enough)
+                self.after = example.ask("desk/stats")
                 example.ask("desk/kill-switch", {"active": False})
-                while 'backtest | {"total_value"' not in example.said():
-                    time.sleep(0.05)
+                example.until(lambda: 'backtest | {"total_value"' in example.said())
                 self.status, self.said = example.stop(), example.said()
         words = (self.said.partition(f"{word}: ")[2] for word in ("stopped", "served"))
         self.did, self.served = (json.loads(text.split("\n")[0]) for text in words)

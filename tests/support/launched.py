@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -81,11 +83,11 @@ class Launched:
         return os.pread(at, os.fstat(at).st_size, 0).decode(errors="replace")
 
 
-def ask(url: str, body: dict[str, Any] | None = None) -> Any:
-    """The JSON answer to a GET, or to a POST of a body."""
+def ask(url: str, body: dict[str, Any] | None = None, timeout: float = 10) -> Any:
+    """The JSON answer to a GET, or to a POST of a body, which may take so many seconds."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
         return json.load(answer)
 
 
@@ -108,7 +110,15 @@ class Example(Launched):
         """Base address of a program."""
         return str(self.ready["programs"][program]["url"])
 
-    def ask(self, where: str, body: dict[str, Any] | None = None) -> Any:
-        """GET, or POST a body to, `PROGRAM/PATH`; its JSON answer."""
+    def ask(self, where: str, body: dict[str, Any] | None = None, timeout: float = 10) -> Any:
+        """GET, or POST a body to, `PROGRAM/PATH`; its JSON answer, in so many seconds at most."""
         program, _, path = where.partition("/")
-        return ask(f"{self.url(program)}/{path}", body)
+        return ask(f"{self.url(program)}/{path}", body, timeout)
+
+    def until(self, done: Callable[[], object], seconds: float = 120) -> None:
+        """Wait until something is done while the example runs; it fails after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert self.alive, self.said()
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+            time.sleep(0.1)

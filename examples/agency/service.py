@@ -103,7 +103,7 @@ def falls_on(number: int, rate: float) -> bool:
     return int(number * rate) > int((number - 1) * rate)
 
 
-def service(name: str, stats: Counts, *, edge: bool = False) -> FastAPI:
+def application(name: str, stats: Counts, *, edge: bool = False) -> FastAPI:
     """An application with /health, /stats and /settings, and its logging set up."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
