@@ -31,15 +31,11 @@ def telling(collector: Collector) -> dict[str, str]:
     }
 
 
-def nothing_lost(collector: Collector, one: Service, *, torn: int = 0) -> None:
+def nothing_lost(collector: Collector, one: Service) -> None:
     """Each line of the ledger has one span; metrics count what spans show; log records are there.
 
     The receiver may know more than the ledger: a stage that ended just before its line was written,
     and the open ones, which the flush ends as cancelled. Every span of a stage is one count.
-
-    Arguments:
-        torn: stages whose very end a handler of the service's own may have torn in two by raising
-            (SystemExit, KeyboardInterrupt): they have a span, perhaps no count, and no ledger line.
     """
     lines = one.entries()
     assert lines, "the service did something"
@@ -48,8 +44,7 @@ def nothing_lost(collector: Collector, one: Service, *, torn: int = 0) -> None:
     assert max(ended.values()) == 1, "none twice"
     spans = Counter(stage for _, stage in ended.elements())
     counts = Counter(collector.counted())
-    assert not counts - spans, "metrics know of no more than spans"
-    assert (spans - counts).total() <= torn, "and of no less"
+    assert counts == spans, "metrics know of what spans show, no more and no less"
     assert not Counter(stage for _, stage in lines) - counts, "and of all in the ledger"
     said = {line.body: line.signal_id for line in collector.all_logs}
     missing = [line for line in lines if said.get(f"{line[1]} of {line[0]}") != line[0]]
@@ -80,14 +75,13 @@ def requests_to(port: int) -> Iterator[None]:
             thread.join()
 
 
-def interrupted(command: list[str], tmp: Path, *, times: int = 1, torn: int = 0) -> None:
+def interrupted(command: list[str], tmp: Path, *, times: int = 1) -> None:
     """Start, wait for some stages, send SIGTERM at a random moment, compare; several times.
 
     Arguments:
         command: as for `service`.
         tmp: folder of the test.
         times: how often.
-        torn: as for `nothing_lost`.
     """
     codes = set()
     for number in range(times):
@@ -96,7 +90,7 @@ def interrupted(command: list[str], tmp: Path, *, times: int = 1, torn: int = 0)
             one.until(lambda: len(one.entries()) >= ENOUGH)
             time.sleep(random.uniform(0, 0.2))
             codes.add(one.stop())
-            nothing_lost(collector, one, torn=torn)
+            nothing_lost(collector, one)
             assert "Traceback" not in one.stderr
     with service(command, tmp / "plain", instrumented=False) as one:
         one.until(lambda: len(one.entries()) >= ENOUGH)
@@ -144,7 +138,7 @@ def test_a_script_with_asyncio_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["exit", "again"])
 def test_a_handler_of_the_services_own(way: str, tmp_path: Path) -> None:
     """A handler that calls sys.exit, or restores the default and raises again, works as before."""
-    interrupted(["handler.py", way], tmp_path, times=3, torn=int(way == "exit"))
+    interrupted(["handler.py", way], tmp_path, times=3)
 
 
 def test_an_end_without_a_signal(tmp_path: Path) -> None:
@@ -152,7 +146,7 @@ def test_an_end_without_a_signal(tmp_path: Path) -> None:
     with Collector() as collector, service(["plain.py"], tmp_path, telling(collector)) as one:
         one.until(lambda: len(one.entries()) >= ENOUGH)
         assert one.stop(signal.SIGINT) == -signal.SIGINT
-        nothing_lost(collector, one, torn=1)
+        nothing_lost(collector, one)
 
 
 @pytest.mark.parametrize("how", ["fork", "forkserver", "spawn"])

@@ -16,6 +16,8 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "it looks as it always did"
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 signal.signal(signal.SIGTERM, leave)
+assert signal.getsignal(signal.SIGTERM) is leave
 threading.Thread(target=steps.for_ever, daemon=True).start()
 steps.for_ever()
