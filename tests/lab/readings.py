@@ -10,7 +10,6 @@ import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tradespan.backends.receiver import Receiver
 
-CATALOGUE = json.loads(files("tradespan.semconv").joinpath("catalogue.json").read_text())["metrics"]
+from ..support.catalogue import CATALOGUE
+
 SCOPE = "tradespan"
 RESOURCE = {"service_name", "service_instance_id", "trading_mode"}
 """Labels that every series has beside its own."""

@@ -10,7 +10,6 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,14 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tradespan import instruments
-from tradespan.semconv import metrics
-from tradespan.semconv.attributes import ENUMS
+from ..support.catalogue import CATALOGUE, OBJECTIONS, record_everything
 
-CATALOGUE = json.loads(files("tradespan.semconv").joinpath("catalogue.json").read_text())["metrics"]
 CONFIG = """
 storage: {tsdb: {out_of_order_time_window: 30m}}
 otlp: {keep_identifying_resource_attributes: true,
        promote_resource_attributes: [service.name, service.instance.id, trading.mode]}
 """
 RESOURCE = {"service.name": "catalogue", "service.instance.id": "1", "trading.mode": "replay"}
-OBJECTIONS = ("current_positions_count", "training_policy_latency_ms")
-"""The two names that promtool objects to, as ../shared/catalogue.md says."""
 
 
 @pytest.fixture
@@ -69,21 +63,6 @@ def until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
         else:
             return
     pytest.fail("Prometheus is not ready")
-
-
-def record_everything(provider: MeterProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every metric of the registry once, in this provider."""
-    monkeypatch.setattr(instruments, "_meter", lambda: provider.get_meter("tradespan"))
-    monkeypatch.setattr(instruments, "_observed", {})
-    monkeypatch.setattr(instruments, "_instruments", {})
-    drift = instruments.made(metrics.TRAINING_POLICY_DRIFT_SCORE, "f")
-    for metric in (*metrics.METRICS, drift):
-        labels = {k: (metric.values.get(k) or ENUMS.get(k) or ("a",))[0] for k in metric.attributes}
-        if metric.observed:
-            one = {tuple(labels.values()): 1.0}
-            instruments.observe(metric, lambda one=one: one)
-            instruments.open_room(metric.room)
-        instruments.record(metric, 1.0, labels)
 
 
 def ask(prometheus: str, path: str, **query: str) -> Any:

@@ -16,9 +16,9 @@ import yaml
 
 from tradespan import lab
 
+from ..support.catalogue import CATALOGUE, OBJECTIONS
 from ..support.launched import EXAMPLES, Example, Launched
 from .readings import (
-    CATALOGUE,
     Emitted,
     Reading,
     Tee,
@@ -29,7 +29,6 @@ from .readings import (
     read_prometheus,
     targets,
 )
-from .test_endpoints import ALLOWED
 
 pytestmark = pytest.mark.timeout(600)  # thirty programs have to start
 PLANS = {
@@ -179,7 +178,7 @@ def test_linter(running: Running, programs: dict[str, Path]) -> None:
             check=False,
         )
         lines = (said.stdout + said.stderr).decode().splitlines()
-        assert not [line for line in lines if line and not line.startswith(ALLOWED)], where
+        assert not [line for line in lines if line and not line.startswith(OBJECTIONS)], where
 
 
 def test_prometheus(running: Running, stack: lab.Stack) -> None:

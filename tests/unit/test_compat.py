@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
 import re
 import subprocess
 import sys
 import time
 import urllib.request
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -20,7 +18,8 @@ from tradespan import compat, guard
 from tradespan.compat.demo import desk
 from tradespan.recorders import system
 
-CATALOGUE = json.loads(files("tradespan.semconv").joinpath("catalogue.json").read_text())["metrics"]
+from ..support.catalogue import CATALOGUE
+
 SECTION = {e["prometheus"]: e for e in CATALOGUE if e["section"] == 2}
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +22,16 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tradespan import instruments
 from tradespan.semconv import metrics as generated
 from tradespan.semconv.attributes import ENUMS
 from tradespan.semconv.model import Metric as Made
 
+from ..support.catalogue import CATALOGUE, record_everything
+
 ROOT = Path(__file__).parents[2]
 REGISTRY = ROOT / "src/tradespan/semconv/registry"
-CATALOGUE = json.loads(files("tradespan.semconv").joinpath("catalogue.json").read_text())["metrics"]
 
-# What ../shared/catalogue.md names: section, Prometheus name, type, labels.
+# What the users of the five systems name: section, Prometheus name, type, labels.
 NAMED = """
 1 signals_generated_total counter symbol signal_type
 1 signal_confidence histogram
@@ -187,17 +185,7 @@ def scraped(monkeypatch: pytest.MonkeyPatch, telemetry: Any) -> Callable[[], byt
         disable_target_info=True, scope_info_enabled=False, registry=registry
     )
     provider = MeterProvider([reader], shutdown_on_exit=False)
-    monkeypatch.setattr(instruments, "_meter", lambda: provider.get_meter("tradespan"))
-    monkeypatch.setattr(instruments, "_observed", {})
-    instruments._instruments.clear()
-    drift = instruments.made(generated.TRAINING_POLICY_DRIFT_SCORE, "f")
-    for metric in (*generated.METRICS, drift):
-        labels = {k: (metric.values.get(k) or ENUMS.get(k) or ("a",))[0] for k in metric.attributes}
-        if metric.observed:
-            one = {tuple(labels.values()): 1.0}
-            instruments.observe(metric, lambda one=one: one)
-            instruments.open_room(metric.room)
-        instruments.record(metric, 1.0, labels)
+    record_everything(provider, monkeypatch)
     return lambda: generate_latest(registry)
 
 

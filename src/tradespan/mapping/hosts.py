@@ -44,10 +44,9 @@ class Hosts:
 
     def install(self) -> None:
         """Put the hooks into httpx and requests as each is imported."""
-        if self._mapped:
-            for client in ("httpx", "httpx2"):
-                wrapt.register_post_import_hook(self._hook_httpx, client)
-            wrapt.register_post_import_hook(self._hook_requests, "requests.sessions")
+        for client in ("httpx", "httpx2"):
+            wrapt.register_post_import_hook(self._hook_httpx, client)
+        wrapt.register_post_import_hook(self._hook_requests, "requests.sessions")
 
     def _hook_httpx(self, module: Any) -> None:
         def send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:

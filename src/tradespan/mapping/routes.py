@@ -50,8 +50,7 @@ class Routes:
         """Stand around the handlers of these routes."""
         global _routes
         _routes = self._mapped
-        if self._mapped:
-            wrapt.register_post_import_hook(_hook, "fastapi.routing")
+        wrapt.register_post_import_hook(_hook, "fastapi.routing")
 
 
 def _hook(module: Any) -> None:

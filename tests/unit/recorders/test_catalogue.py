@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -22,7 +20,8 @@ from tradespan.recorders import (
     voice,
 )
 
-CATALOGUE = json.loads(files("tradespan.semconv").joinpath("catalogue.json").read_text())["metrics"]
+from ...support.catalogue import CATALOGUE
+
 ROOMS = {"agents", "business", "exchange", "features", "models", "portfolio", "safety", "streams",
          "system", "training", "voice"}  # fmt: skip
 SERVED = [entry for entry in CATALOGUE if entry["room"] in ROOMS]
