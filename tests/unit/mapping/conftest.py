@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import aiohttp
 import fastapi.routing
 import httpx
 import psycopg
@@ -30,6 +31,7 @@ _HOOKED: list[tuple[Any, str]] = [
     (httpx.Client, "send"),
     (httpx.AsyncClient, "send"),
     (requests.Session, "send"),
+    (aiohttp.ClientSession, "_request"),
     (sqlite3, "connect"),
     (psycopg.Cursor, "execute"),
     (psycopg.AsyncCursor, "execute"),

@@ -1,4 +1,4 @@
-"""Calls to named hosts: real servers of loopback, asked by httpx and requests."""
+"""Calls to named hosts: real servers of loopback, asked by httpx, requests and aiohttp."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
@@ -21,7 +22,13 @@ from tradespan.recorders.usage import read
 OLLAMA = {"model": "llama3.2:3b", "prompt_eval_count": 11, "eval_count": 5, "response": "{}"}
 OPENAI = {"model": "gpt-5", "usage": {"prompt_tokens": 11, "completion_tokens": 5}}
 ANTHROPIC = {"model": "claude", "usage": {"input_tokens": 11, "output_tokens": 5}, "content": []}
-BODIES = {"/ollama": OLLAMA, "/openai": OPENAI, "/anthropic": ANTHROPIC, "/list": [1, 2]}
+BODIES = {
+    "/ollama": OLLAMA,
+    "/lines": OLLAMA,
+    "/openai": OPENAI,
+    "/anthropic": ANTHROPIC,
+    "/list": [1, 2],
+}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,10 +38,12 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("content-length", 0)))
         body = json.dumps(BODIES.get(self.path, {"error": "no"})).encode()
         text = self.path == "/text"
+        kind = "text/plain" if text else "application/json; charset=utf-8"
+        if self.path == "/lines":
+            body = b'{"model": "llama3.2:3b", "response": "{", "done": false}\n' + body + b"\n"
+            kind = "application/x-ndjson"
         self.send_response(200 if self.path in BODIES or text else 500)
-        self.send_header(
-            "content-type", "text/plain" if text else "application/json; charset=utf-8"
-        )
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -84,8 +93,40 @@ def by_requests_stream(url: str) -> int:
         return answer.status_code
 
 
-WHOLE = [by_httpx, by_httpx_async, by_requests]
-STREAMED = [by_httpx_stream, by_requests_stream]
+def by_aiohttp(url: str) -> int:
+    async def post() -> int:
+        async with aiohttp.ClientSession() as client, client.post(url, json={}) as answer:
+            assert await answer.read() == await answer.read()
+            return answer.status
+
+    return asyncio.run(post())
+
+
+def by_aiohttp_of_a_base(url: str) -> int:
+    async def post() -> int:
+        base, _, path = url.rpartition("/")
+        async with aiohttp.ClientSession(base) as client:
+            answer = await client.request("POST", f"/{path}", json={})
+            if answer.ok and answer.content_type == "application/json":
+                assert await answer.json()
+            else:
+                assert await answer.text()
+            return answer.status
+
+    return asyncio.run(post())
+
+
+def by_aiohttp_stream(url: str) -> int:
+    async def post() -> int:
+        async with aiohttp.ClientSession() as client, client.post(url, json={}) as answer:
+            assert [chunk async for chunk in answer.content.iter_any()]
+            return answer.status
+
+    return asyncio.run(post())
+
+
+WHOLE = [by_httpx, by_httpx_async, by_requests, by_aiohttp, by_aiohttp_of_a_base]
+STREAMED = [by_httpx_stream, by_requests_stream, by_aiohttp_stream]
 LLM = """
     stages: {{validation: {{run: "mod:ask"}}}}
     calls: {{llm: {{hosts: ["{0}"]}}}}
@@ -94,7 +135,7 @@ ASK = "def ask(post, *urls): return [post(url) for url in urls]\n"
 
 
 @pytest.mark.parametrize("post", WHOLE)
-@pytest.mark.parametrize("path", ["/ollama", "/openai", "/anthropic"])
+@pytest.mark.parametrize("path", ["/ollama", "/lines", "/openai", "/anthropic"])
 def test_latency_model_and_tokens(
     svc: Any, telemetry: Any, server: str, post: Any, path: str
 ) -> None:
@@ -128,14 +169,14 @@ def test_other_answers(svc: Any, telemetry: Any, server: str, post: Any, path: s
     assert "gen_ai.usage.input_tokens" not in telemetry.span("validation").attributes
 
 
-@pytest.mark.parametrize("post", [by_httpx, by_httpx_async, by_requests])
+@pytest.mark.parametrize("post", [by_httpx, by_httpx_async, by_requests, by_aiohttp])
 def test_a_refused_connection_is_a_call_too(svc: Any, telemetry: Any, post: Any) -> None:
     """It is timed, and its exception is the service's."""
     with socket.socket() as silent:  # bound, so that nobody else has the port; it never listens
         silent.bind(("127.0.0.1", 0))
         refusing = f"127.0.0.1:{silent.getsockname()[1]}"
         module = svc.map(LLM.format(refusing), ASK)
-        with pytest.raises((httpx.ConnectError, requests.ConnectionError)):
+        with pytest.raises((httpx.ConnectError, requests.ConnectionError, aiohttp.ClientError)):
             module.ask(post, f"http://{refusing}/")
     assert telemetry.total("ollama_api_latency") == 1
 
