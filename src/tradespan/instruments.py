@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -98,6 +99,24 @@ def record(metric: Metric, value: float, attributes: Mapping[str, Any] | None = 
         instrument.set(value, bounded)
     else:
         instrument.add(value, bounded)
+
+
+def number(metric: Metric, value: Any, site: str) -> float | None:
+    """The value as the metric takes it; None, counted as a failure at `site`, where it cannot.
+
+    It cannot be what is no finite number, nor below 0 where only more can come: NaN in a sum makes
+    all of it NaN, for ever.
+    """
+    try:
+        found = value if type(value) is int else float(value)
+        finite = math.isfinite(found)
+    except (ArithmeticError, TypeError, ValueError):
+        finite = False
+    if finite and (found >= 0 or metric.kind not in ("counter", "histogram")):
+        return found
+    guard.failed(site, ValueError(f"{metric.name} cannot take {value!r:.40}"))
+    open_room(registry.TRADESPAN_TELEMETRY_FAILURES.room)
+    return None
 
 
 def bound(metric: Metric, attributes: Mapping[str, Any] | None) -> dict[str, str]:

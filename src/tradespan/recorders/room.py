@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import threading
 import time
@@ -57,11 +56,7 @@ class Room:
 
     def number(self, metric: Metric, value: Any) -> float | None:
         """The value as the metric takes it; None, counted as a failure, where it cannot."""
-        number = _number(metric, value)
-        if number is None:
-            guards.failed(self.guard.site, ValueError(f"{metric.name} cannot take {value!r:.40}"))
-            instruments.open_room(TRADESPAN_TELEMETRY_OVERFLOW.room)
-        return number
+        return instruments.number(metric, value, self.guard.site)
 
     def status(self, metric: Metric, on: bool | None) -> None:
         """Set a gauge to 1 or 0, None not at all. Never raises."""
@@ -145,17 +140,6 @@ class Totals:
 
     def _observed(self, metric: Metric) -> dict[tuple[str, ...], float]:
         return {(): self._totals[metric.name]}
-
-
-def _number(metric: Metric, value: Any) -> float | None:
-    """The value as the instrument takes it, None where it cannot."""
-    try:
-        number = value if type(value) is int else float(value)
-        finite = math.isfinite(number)
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-    rising = metric.kind in ("counter", "histogram")
-    return number if finite and not (rising and number < 0) else None
 
 
 def _word(metric: Metric, key: str, value: Any) -> Any:

@@ -62,8 +62,7 @@ def value(name: ValueName, number: float, **attributes: str) -> None:
     """
     metric = _named(VALUES, "value", name)
     with _RECORD:
-        if journeys.settings.enabled:
-            instruments.record(metric, float(number), attributes)
+        _record(metric, number, attributes)
 
 
 def count(name: CountName, amount: int = 1, **attributes: str) -> None:
@@ -78,8 +77,14 @@ def count(name: CountName, amount: int = 1, **attributes: str) -> None:
     """
     metric = _named(COUNTS, "count", name)
     with _RECORD:
-        if journeys.settings.enabled:
-            instruments.record(metric, amount, attributes)
+        _record(metric, amount, attributes)
+
+
+def _record(metric: Metric, value: object, attributes: dict[str, str]) -> None:
+    if journeys.settings.enabled:
+        number = instruments.number(metric, value, _RECORD.site)
+        if number is not None:
+            instruments.record(metric, number, attributes)
 
 
 def _named(known: dict[str, Metric], kind: str, name: str) -> Metric:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import typing
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -132,3 +134,17 @@ def test_no_number_raises(telemetry: Any, number: Any) -> None:
     tradespan.value("pending_recommendations", number)
     tradespan.count("balance_check_failures", 0, symbol="x")
     tradespan.signal().confidence(number)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, None, "much", Decimal("1e999"), [1]])
+def test_what_is_no_finite_number_is_left_out_and_counted(telemetry: Any, bad: Any) -> None:
+    """The gauge keeps its last number, the counter its sum, and the failure can be seen."""
+    tradespan.value("model_load_status", 1)
+    tradespan.value("model_load_status", bad)
+    tradespan.count("order_precision_errors", symbol="BTC-USD")
+    tradespan.count("order_precision_errors", bad, symbol="BTC-USD")
+    tradespan.count("order_precision_errors", -1, symbol="BTC-USD")
+    assert telemetry.last("model_load_status") == 1
+    assert telemetry.total("order_precision_errors") == 1
+    failures = telemetry.metric("tradespan.telemetry.failures", site="call.record")
+    assert failures[-1].value == 3
