@@ -166,13 +166,14 @@ def test_uvicorn_run(tmp_path: Path) -> None:
 
 
 UVICORN = [str(BIN / "uvicorn"), "web:app", "--port", "PORT", "--log-level", "warning"]
+WORKERS = ["--workers", "2", "--timeout-worker-healthcheck", "60"]  # it kills who starts slowly
 GUNICORN = [str(BIN / "gunicorn"), "--bind", "127.0.0.1:PORT", "--workers", "2"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_uvicorn(workers: int, tmp_path: Path) -> None:
     """`uvicorn module:app`, also with workers: the supervisor ends them, each flushes."""
-    served([*UVICORN, "--workers", str(workers)] if workers > 1 else UVICORN, tmp_path)
+    served([*UVICORN, *(WORKERS if workers > 1 else ())], tmp_path)
 
 
 def test_gunicorn_with_uvicorn_workers(tmp_path: Path) -> None:

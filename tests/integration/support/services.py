@@ -18,7 +18,7 @@ from .collector import NAMESPACE
 SCRIPTS = Path(__file__).parent / "scripts"
 BIN = Path(sys.executable).parent
 INSTRUMENT = [str(BIN / "opentelemetry-instrument")]
-GENEROUS = 60.0
+GENEROUS = 120.0
 """Seconds after which a test gives up; nothing is measured by it."""
 
 
