@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tradespan import guard, instruments, journey
+from tradespan import guard, instruments
+from tradespan import settings as setting
 from tradespan.export.ids import SystemIdGenerator
 from tradespan.export.propagation import JourneyPropagator
 from tradespan.export.spans import HoldUndecided, JourneyIds
@@ -127,7 +128,7 @@ def telemetry(
     live._reset()
     guard.failures.clear()
     monkeypatch.setattr(guard, "strict", True)
-    monkeypatch.setattr(journey, "settings", Settings(mode="replay", mode_given=True))
+    monkeypatch.setattr(setting, "current", Settings(mode="replay", mode_given=True))
     token = context.attach(context.Context())  # what one test leaves there is not the next one's
     yield Telemetry(exporter, reader)
     context.detach(token)

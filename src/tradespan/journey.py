@@ -12,8 +12,8 @@ from typing import Final, cast
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
 
+from tradespan import settings as setting
 from tradespan.semconv import attributes as names
-from tradespan.settings import Settings
 
 _JOURNEY: Final = context.create_key("tradespan-journey")
 _HOP: Final = context.create_key("tradespan-hop")
@@ -21,9 +21,6 @@ _LEDGER: Final = context.create_key("tradespan-ledger")
 _ID = re.compile(r"^[\x21-\x7e]{1,64}\Z")
 _EARLIEST_NS = 946_684_800 * 10**9  # the year 2000: anything before it is no wall clock
 _AHEAD_NS = 86_400 * 10**9
-
-settings = Settings()
-"""Settings of this process; `tradespan.configure` and the distro put theirs here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +109,8 @@ def begin(signal_id: str | None = None, trigger: str = "signal", origin_ns: int 
     return Journey(
         signal_id=known or secrets.token_hex(8),
         origin_ns=origin_ns or time.time_ns(),
-        mode=settings.mode,
-        pipeline=settings.pipeline,
+        mode=setting.current.mode,
+        pipeline=setting.current.pipeline,
         trigger=trigger,
     )
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import tradespan
-from tradespan import distro, journey
+from tradespan import distro
+from tradespan import settings as setting
+from tradespan.distro import steps
 from tradespan.settings import ConfigError, Settings
 
 
@@ -24,7 +26,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(key)
     for key in [*distro.DEFAULTS, distro.ENDPOINT]:  # so that what is set here is taken back
         monkeypatch.setenv(key, "")
-    monkeypatch.setattr(journey, "settings", Settings())
+    monkeypatch.setattr(setting, "current", Settings())
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_the_users_word_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_resource_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run mode is ours, everything else the user's; said by the user, so is the mode."""
-    monkeypatch.setattr(journey, "settings", Settings(mode="paper"))
+    monkeypatch.setattr(setting, "current", Settings(mode="paper"))
     assert distro.resource_attributes()["trading.mode"] == "paper"
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "trading.mode=x,team=desk")
     found = distro.resource_attributes()
@@ -98,7 +100,7 @@ def test_warnings(
     said: list[str],
 ) -> None:
     """One line for each thing that everybody should say, none where it is said."""
-    monkeypatch.setattr(journey, "settings", settings)
+    monkeypatch.setattr(setting, "current", settings)
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
     distro.warn_of_what_is_unset()
@@ -111,10 +113,26 @@ def test_a_wrong_setting_is_said_and_switches_off(
     """The service starts all the same; one loud line names key, value and hint."""
     monkeypatch.setenv("TRADESPAN_MODE", "production")
     distro.Distro()._configure()
-    assert journey.settings.enabled is False
+    assert setting.current.enabled is False
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
     for part in ("TRADESPAN_MODE", "production", "hint:", "live, paper"):
         assert part in record.getMessage()
+
+
+@pytest.mark.parametrize("raised", [ConfigError("store", "ftp://x", "redis://"), KeyError("x")])
+def test_a_mapping_that_fails_leaves_the_rest_of_the_telemetry(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, raised: Exception
+) -> None:
+    """Whatever it fails by: it is said once, and libraries are instrumented all the same."""
+
+    def fail(*_: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr("tradespan.mapping.start.start", fail)
+    steps.map_the_service()
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "tradespan.yaml is not applied" in record.getMessage()
 
 
 def test_pythons_own_resource_tracker_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +140,7 @@ def test_pythons_own_resource_tracker_is_no_service(monkeypatch: pytest.MonkeyPa
     code = "from multiprocessing.resource_tracker import main;main(5)"
     monkeypatch.setattr(sys, "orig_argv", ["python", "-c", code])
     distro.Distro()._configure()
-    assert journey.settings.enabled is False
+    assert setting.current.enabled is False
 
 
 def test_switched_off_loads_no_instrumentor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from opentelemetry import baggage
 from opentelemetry.context import Context
 
 from tradespan import journey
+from tradespan import settings as setting
 from tradespan.journey import Hop, Journey
 from tradespan.settings import Settings
 
@@ -20,7 +21,7 @@ NOW = time.time_ns()
 
 def test_begin_takes_mode_and_pipeline_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new journey is of this process's mode and pipeline, and begins now."""
-    monkeypatch.setattr(journey, "settings", Settings(mode="paper", pipeline="crypto"))
+    monkeypatch.setattr(setting, "current", Settings(mode="paper", pipeline="crypto"))
     before = time.time_ns()
     found = journey.begin()
     assert (found.mode, found.pipeline, found.trigger) == ("paper", "crypto", "signal")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -264,3 +267,64 @@ def test_log_format() -> None:
     assert load({"TRADESPAN_LOG_FORMAT": " JSON "}).log_format == "json"
     with pytest.raises(ConfigError, match="one of json, plain"):
         load({"TRADESPAN_LOG_FORMAT": "xml"})
+
+
+NOBODY_CONFIGURES = """
+import tradespan
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tradespan.recorders import portfolio, pricing
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
+with tradespan.signal(event_time=1.0):
+    journey = tradespan.current_journey()
+for number in range(5):
+    portfolio.trade(f"S{number}", "buy")
+told = reader.get_metrics_data()
+found = {
+    metric.name: [point for point in metric.data.data_points]
+    for resource in (told.resource_metrics if told else ())
+    for scope in resource.scope_metrics
+    for metric in scope.metrics
+}
+print(journey.mode if journey else None, journey.pipeline if journey else None,
+      len({p.attributes["ticker"] for p in found.get("trades", ())}),
+      pricing.spend("llama", input_tokens=1_000_000), "trading.feed.age" in found)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "printed", "said"),
+    [
+        ({}, "live default 5 None True", "the cost of model 'llama' is unknown"),
+        (
+            {
+                "TRADESPAN_MODE": "backtest",
+                "TRADESPAN_PIPELINE": "crypto",
+                "TRADESPAN_SYMBOL_LIMIT": "2",
+                "TRADESPAN_PRICES": "{llama: {per_million_input: 3, per_million_output: 4}}",
+            },
+            "backtest crypto 3 3.0 False",
+            "",
+        ),
+        ({"TRADESPAN": "off"}, "None None 0 None False", ""),
+        (
+            {"TRADESPAN_MODE": "fast"},
+            "None None 0 None False",
+            "tradespan is switched off: TRADESPAN_MODE='fast' cannot be used",
+        ),
+    ],
+)
+def test_where_nobody_configures_the_environment_holds(
+    environ: dict[str, str], printed: str, said: str
+) -> None:
+    """In a notebook or a backtest with an SDK of its own, from the first use on."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TRADESPAN")}
+    done = subprocess.run(
+        [sys.executable, "-c", NOBODY_CONFIGURES],
+        env={**kept, **environ}, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == printed
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) <= 2 * bool(said)

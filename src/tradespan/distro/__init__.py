@@ -5,7 +5,6 @@ The distro and the configurator are bound to each other. Each is a list of verb-
 
 from __future__ import annotations
 
-import logging
 import sys
 from dataclasses import replace
 from typing import Any
@@ -13,11 +12,9 @@ from typing import Any
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
-from tradespan import journey as journeys
 from tradespan import settings as setting
 from tradespan.distro.defaults import DEFAULTS, ENDPOINT, say_defaults, warn_of_what_is_unset
 from tradespan.distro.steps import (
-    bound_the_metrics,
     carry_the_journey,
     flush_at_exit,
     hand_over_logs,
@@ -28,8 +25,6 @@ from tradespan.distro.steps import (
     watch_the_collector,
 )
 from tradespan.settings import ConfigError, Settings
-
-log = logging.getLogger("tradespan")
 
 __all__ = [
     "DEFAULTS",
@@ -47,15 +42,11 @@ class Distro(BaseDistro):  # type: ignore[misc]
     """Entry point `opentelemetry_distro`: says the defaults and loads the instrumentors."""
 
     def _configure(self, **kwargs: Any) -> None:  # noqa: ARG002 - upstream's signature
-        """Settle settings and defaults; a wrong setting is said loudly and switches us off."""
-        try:
-            journeys.settings = setting.load()
-        except ConfigError as error:
-            log.error("tradespan is switched off: %s", error)
-            journeys.settings = Settings(enabled=False)
+        """Settle settings and defaults."""
+        setting.settle()
         if is_resource_tracker():
-            journeys.settings = Settings(enabled=False)
-        if journeys.settings.enabled:
+            setting.current = Settings(enabled=False)
+        if setting.current.enabled:
             say_defaults()
             warn_of_what_is_unset()
 
@@ -65,7 +56,7 @@ class Distro(BaseDistro):  # type: ignore[misc]
 
         from tradespan.export.polls import POLLING, InsideOnly
 
-        if not journeys.settings.enabled:
+        if not setting.current.enabled:
             return
         if entry_point.name == "fastapi":
             kwargs.setdefault("exclude_spans", ["send", "receive"])
@@ -84,13 +75,12 @@ class Configurator(_OTelSDKConfigurator):
 
     def _configure(self, **kwargs: Any) -> None:
         """Run the steps."""
-        if not journeys.settings.enabled:
+        if not setting.current.enabled:
             return
         if setting.given("OTEL_SDK_DISABLED").lower() == "true":
             return
         outage = watch_the_collector()
         set_up_the_sdk(super()._configure, outage, kwargs)
-        bound_the_metrics()
         carry_the_journey()
         hand_over_logs(outage)
         serve_the_endpoints()
@@ -107,8 +97,8 @@ def configure(**overrides: Any) -> None:
     if unknown:
         allowed = ", ".join(Settings.__slots__)
         raise ConfigError(unknown[0], overrides[unknown[0]], f"one of {allowed}")
-    journeys.settings = replace(setting.load(), **overrides)
-    if journeys.settings.enabled:
+    setting.current = replace(setting.load(), **overrides)
+    if setting.current.enabled:
         say_defaults()
         warn_of_what_is_unset()
         Configurator().configure()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 
-from tradespan import journey as journeys
 from tradespan import settings as setting
 
 log = logging.getLogger("tradespan")
@@ -50,7 +49,7 @@ def is_there(module: str) -> bool:
 
 def warn_of_what_is_unset() -> None:
     """One line for each thing that everybody should say."""
-    if not journeys.settings.mode_given:
+    if not setting.current.mode_given:
         log.warning(
             "TRADESPAN_MODE is not set: this process counts as live "
             "(say live, paper, backtest, replay or synthetic)"

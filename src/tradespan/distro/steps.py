@@ -5,14 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
-from dataclasses import replace
 from typing import Any
 
-from tradespan import instruments
-from tradespan import journey as journeys
 from tradespan import settings as setting
 from tradespan.distro.defaults import ENDPOINT
-from tradespan.semconv.attributes import SYMBOLS, TRADING_MODE
+from tradespan.semconv.attributes import TRADING_MODE
 from tradespan.settings import ConfigError
 
 log = logging.getLogger("tradespan")
@@ -35,7 +32,7 @@ def set_up_the_sdk(upstream: Any, outage: Any, given: dict[str, Any]) -> None:
     from tradespan.export.redact import Redactor, SafeLogExporter, SafeSpanExporter
     from tradespan.export.spans import HoldUndecided, JourneyIds
 
-    redactor = Redactor(journeys.settings.redact)
+    redactor = Redactor(setting.current.redact)
 
     def watched(signal: str, batch: Any, safe: Any, exporter: Any) -> Any:
         exporter = health.watch_exporter(signal, exporter)
@@ -66,11 +63,7 @@ def count_the_models() -> list[Any]:
     from tradespan.export.models import ModelSpans
     from tradespan.recorders import prices, spending
 
-    try:
-        prices.declared(journeys.settings.prices)
-    except ConfigError as error:
-        log.error("the prices of models are not applied: %s", error)
-        journeys.settings = replace(journeys.settings, prices="")
+    prices.applied(setting.current.prices)  # what is wrong with them is said now
     return [ModelSpans(spending.note_span)]
 
 
@@ -83,22 +76,16 @@ def serve_the_endpoints() -> None:
 
     health.watch_metrics(get_meter_provider(), setting.given(ENDPOINT))
     health.tell("targets", lambda: mapping.current.health() if mapping.current else {})
-    if journeys.settings.metrics_port is not None:
-        start(port=journeys.settings.metrics_port)
+    if setting.current.metrics_port is not None:
+        start(port=setting.current.metrics_port)
 
 
 def resource_attributes() -> dict[str, Any]:
     """Our resource attributes; those that the user gave stay the user's."""
     from opentelemetry.sdk.resources import OTELResourceDetector
 
-    ours = {TRADING_MODE: journeys.settings.mode}
+    ours = {TRADING_MODE: setting.current.mode}
     return {**ours, **OTELResourceDetector().detect().attributes}
-
-
-def bound_the_metrics() -> None:
-    """Hold the symbols in metrics to the user's limit."""
-    for key in SYMBOLS:
-        instruments.limit(key, journeys.settings.symbol_limit)
 
 
 def carry_the_journey() -> None:
@@ -127,7 +114,7 @@ def hand_over_logs(outage: Any) -> None:
     from tradespan.export.log_fields import Fields
     from tradespan.export.redact import Redactor
 
-    settings = journeys.settings
+    settings = setting.current
     fields = Fields(settings.log_streams, facts)
     service = str(resource_attributes().get("service.name", ""))
     lines = JsonLines(fields, Redactor(settings.redact), service)
@@ -154,7 +141,7 @@ def flush_at_exit() -> None:
             atexit.unregister(provider.shutdown)
     flushes = [p.force_flush for p in providers if hasattr(p, "force_flush")]
     flushes.append(hand_over_by_key)
-    last = LastFlush(flushes, [leave, live.end_all], journeys.settings.exit_timeout)
+    last = LastFlush(flushes, [leave, live.end_all], setting.current.exit_timeout)
     FlushOnSigterm(last.run, live.is_ending_here).install()
 
 
@@ -162,7 +149,7 @@ def hand_over_by_key() -> None:
     """Write the journeys that still wait to be handed on by key, where the service does that."""
     by_key = sys.modules.get("tradespan.handoffs.by_key")
     if by_key is not None:
-        by_key.flush(journeys.settings.exit_timeout)
+        by_key.flush(setting.current.exit_timeout)
 
 
 def map_the_service() -> None:
@@ -171,6 +158,8 @@ def map_the_service() -> None:
 
     service = setting.given("OTEL_SERVICE_NAME")
     try:
-        start(journeys.settings.config, service, setting.environment())
+        start(setting.current.config, service, setting.environment())
     except ConfigError as error:
         log.error("tradespan.yaml is not applied: %s", error)
+    except Exception:  # else nothing at all would be instrumented
+        log.exception("tradespan.yaml is not applied")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import wrapt
 from opentelemetry import propagate
 
-from tradespan import journey as journeys
+from tradespan import settings as setting
 from tradespan.export.timing import HEADER, note_remote
 from tradespan.guard import guard
 
@@ -70,7 +70,7 @@ def _allowed(host: object, proxy: object = None) -> bool:
         host: where it goes.
         proxy: who else reads its headers on the way, if anybody.
     """
-    settings = journeys.settings
+    settings = setting.current
     with _HOOK:
         hosts = [_text(host)] if proxy is None else [_text(host), _text(proxy)]
         return all(trusted(h, settings.propagate_to, settings.propagate_never) for h in hosts)

@@ -14,6 +14,7 @@ from opentelemetry import context, propagate
 from opentelemetry.context import Context
 
 from tradespan import journey as journeys
+from tradespan import settings as setting
 from tradespan.guard import guard
 from tradespan.journey import Hop
 
@@ -62,7 +63,7 @@ def inject(carrier: Any = None) -> Any:
     """
     fields: dict[str, str] = {}
     with _INJECT:
-        if journeys.settings.enabled:
+        if setting.current.enabled:
             propagate.inject(fields)
     if carrier is None:
         return fields

@@ -1,7 +1,12 @@
-"""The only reader of the environment; everything else is handed frozen settings."""
+"""The only reader of the environment; everything else is handed frozen settings.
+
+`current` are those of this process: what `tradespan.configure`, the distro or tradespan.yaml put
+there. Where nobody did, in a notebook or a backtest, they are read when they are first asked for.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -18,6 +23,7 @@ __all__ = [
     "ReadSettings",
     "Settings",
     "but_for_prometheus",
+    "current",
     "duration",
     "environment",
     "exporters",
@@ -25,7 +31,10 @@ __all__ = [
     "load",
     "read_settings",
     "set_defaults",
+    "settle",
 ]
+
+log = logging.getLogger("tradespan")
 
 PROMETHEUS = "prometheus"
 
@@ -138,6 +147,27 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=values.one_of(env, "TRADESPAN_LOG_FORMAT", ("", "json", "plain")),
         log_streams=values.streams(env, "TRADESPAN_LOG_STREAMS"),
     )
+
+
+current: Settings
+"""Settings of this process."""
+
+
+def __getattr__(name: str) -> Settings:
+    if name == "current":
+        return settle()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def settle() -> Settings:
+    """Read the environment for `current`; a wrong setting is said loudly and switches us off."""
+    global current
+    try:
+        current = load()
+    except ConfigError as error:
+        log.error("tradespan is switched off: %s", error)
+        current = Settings(enabled=False)
+    return current
 
 
 def _metrics_port(env: Mapping[str, str]) -> int | None:

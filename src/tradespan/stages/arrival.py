@@ -11,6 +11,7 @@ from opentelemetry.trace import Link
 
 from tradespan import instruments
 from tradespan import journey as journeys
+from tradespan import settings as setting
 from tradespan.handoffs import carrier as carriers
 from tradespan.journey import Hop, Journey, Ledger
 from tradespan.memory import Memory
@@ -113,7 +114,7 @@ def _wait(hop: Hop) -> tuple[float | None, str | None]:
     if hop.sent_ns is None:
         return None, hop.problem
     wait = (time.time_ns() - hop.sent_ns) / 1e9
-    if wait > journeys.settings.max_wait:
+    if wait > setting.current.max_wait:
         return None, "stale"
     return (0.0, "skew") if wait < 0 else (wait, hop.problem)
 
