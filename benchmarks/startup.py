@@ -23,7 +23,7 @@ from pathlib import Path
 LIMIT_MS = 20.0
 PYDANTIC = """
 import os, sys, time
-import tradespan.distro, tradespan.export.spans, tradespan.stages.decorate  # what is there before
+import tradespan.distro, tradespan.export.spans, tradespan.decorate  # what is there before
 import tradespan.handoffs.carrier
 began = time.process_time()
 import yaml

@@ -30,7 +30,8 @@ FLOORS = [
     ["handoffs"],
     ["recorders"],
     ["export"],
-    ["journey", "current", "memory", "instruments"],
+    ["journey", "current", "memory", "instruments", "decorate"],
+    ["readings", "standin"],
     ["guard"],
     # of both
     ["settings"],
@@ -44,7 +45,7 @@ FILE = {"config", "fields", "load", "notes", "paths", "rules", "targets"}
 """Modules of mapping that only read tradespan.yaml; `check` reads it too."""
 API_ONLY = {
     "compat", "stages", "handoffs", "recorders", "journey", "current", "memory", "instruments",
-    "guard",
+    "decorate", "readings", "standin", "guard",
 }  # fmt: skip
 DRAWERS = {"utils", "util", "helpers", "common", "types", "constants", "misc", "base"}
 

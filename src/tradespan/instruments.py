@@ -7,29 +7,29 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from enum import Enum
 from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import metrics as api
 
-from tradespan import guard
+from tradespan import guard, readings
+from tradespan import settings as setting
 from tradespan.semconv import metrics as registry
-from tradespan.semconv.attributes import ENUMS, LIMITS
+from tradespan.semconv.attributes import ENUMS, LIMITS, SYMBOLS
 from tradespan.semconv.model import Metric
 
 OTHER = "other"
-_ASK = guard.guard("instruments.ask")
 _ZEROS_AT_MOST = 64
 _DECLARED_AT_MOST = 1000
 _LONGEST = 128  # characters of a label's value
+_RISING = ("counter", "histogram")
 
 _instruments: dict[str, Any] = {}
 _seen: dict[str, set[str]] = {}
-_limits: dict[str, int] = dict(LIMITS)
 _known: dict[str, tuple[str, ...]] = {}
-_observed: dict[str, Callable[[], Mapping[tuple[str, ...], float]]] = {}
 _lock = threading.RLock()
 
 
@@ -42,30 +42,20 @@ def open_room(room: str) -> None:
                 _zero(metric)
 
 
-def declare(room: str, **known: Iterable[str]) -> None:
+def declare(room: str, **known: Iterable[str] | None) -> None:
     """Open a room and let its counters stand at 0 for these values of open attributes too.
 
     Arguments:
         room: of the registry.
-        known: values by attribute, such as the tickers that will be traded; within its limit.
+        known: values by attribute, such as the tickers that will be traded; within its limit. A
+            text is one value, None is none.
     """
-    words = {key: [str(value) for value in values] for key, values in known.items()}
     open_room(room)
+    words = {key: [of] if isinstance(of, str) else [*(of or ())] for key, of in known.items()}
     for metric in registry.METRICS:
         if metric.room == room and metric.kind == "counter" and words.keys() & {*metric.attributes}:
             for values in itertools.islice(_combinations(metric, words), _DECLARED_AT_MOST):
                 record(metric, 0, values)
-
-
-def observe(metric: Metric, values: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
-    """Say where an observed metric has its values from, before its room is opened.
-
-    Arguments:
-        metric: of the registry, declared as observed.
-        values: gives them whenever they are exported, by the values of its attributes in their
-            order, which the caller keeps within bounds.
-    """
-    _observed[metric.name] = values
 
 
 def made(template: Metric, name: str) -> Metric:
@@ -78,44 +68,61 @@ def made(template: Metric, name: str) -> Metric:
     return replace(template, name=f"{template.name}_{name}", template=None)
 
 
-def record(metric: Metric, value: float, attributes: Mapping[str, Any] | None = None) -> None:
+def record(
+    metric: Metric,
+    value: Any,
+    attributes: Mapping[str, Any] | None = None,
+    site: str = "instruments.record",
+    *,
+    onto: bool = False,
+) -> None:
     """Record one value of a metric, opening its room if need be.
 
     Arguments:
         metric: of the registry.
-        value: in the metric's unit; added by counters, recorded by histograms, set by gauges.
+        value: in the metric's unit; added by counters, recorded by histograms, set by gauges. What
+            `number` refuses is left out.
         attributes: its metric attributes; undeclared values and those over a limit become `other`,
             keys that the metric does not declare are left out.
+        site: where a refused value is counted.
+        onto: add it to a gauge's last value instead.
 
-    What is observed is asked for its value instead; recording it does nothing.
+    What is observed is asked for its value: a gauge gives what was recorded, unless it is told from
+    elsewhere; for others recording does nothing.
     """
-    if metric.observed:
+    gauge = metric.kind == "gauge"
+    if metric.observed and not gauge:
+        return
+    found = number(metric, value, site)
+    if found is None:
         return
     instrument = _instruments.get(metric.name) or _opened(metric)
-    bounded = bound(metric, attributes) if metric.attributes else None
-    if metric.kind == "histogram":
-        instrument.record(value, bounded)
-    elif metric.kind == "gauge":
-        instrument.set(value, bounded)
+    bounded = bound(metric, attributes) if metric.attributes else {}
+    if gauge:
+        readings.keep(metric, bounded, found, instrument, onto=onto)
+    elif metric.kind == "histogram":
+        instrument.record(found, bounded)
     else:
-        instrument.add(value, bounded)
+        instrument.add(found, bounded)
 
 
 def number(metric: Metric, value: Any, site: str) -> float | None:
     """The value as the metric takes it; None, counted as a failure at `site`, where it cannot.
 
     It cannot be what is no finite number, nor below 0 where only more can come: NaN in a sum makes
-    all of it NaN, for ever.
+    all of it NaN, for ever. It is a float, as one large int would end the export of all metrics.
+    Never raises.
     """
     try:
-        found = value if type(value) is int else float(value)
-        finite = math.isfinite(found)
-    except (ArithmeticError, TypeError, ValueError):
-        finite = False
-    if finite and (found >= 0 or metric.kind not in ("counter", "histogram")):
+        found = float(value)
+    except Exception:  # a type of the service's own raises what it likes
+        found = math.nan
+    if math.isfinite(found) and (found >= 0 or metric.kind not in _RISING):
         return found
-    guard.failed(site, ValueError(f"{metric.name} cannot take {value!r:.40}"))
-    open_room(registry.TRADESPAN_TELEMETRY_FAILURES.room)
+    kind = type(value).__name__
+    guard.failed(site, ValueError(f"{metric.name} cannot take {found:g} (of a {kind})"))
+    if registry.TRADESPAN_TELEMETRY_FAILURES.name not in _instruments:
+        open_room(registry.TRADESPAN_TELEMETRY_FAILURES.room)
     return None
 
 
@@ -123,11 +130,6 @@ def bound(metric: Metric, attributes: Mapping[str, Any] | None) -> dict[str, str
     """The metric's attributes, each a declared value or within its limit of distinct values."""
     given = attributes or {}
     return {key: _within(metric, key, given.get(key)) for key in metric.attributes}
-
-
-def limit(attribute: str, distinct: int) -> None:
-    """Set the most distinct values of a metric attribute in this process."""
-    _limits[attribute] = distinct
 
 
 def know(attribute: str, *values: str) -> None:
@@ -140,6 +142,7 @@ def reset() -> None:
     with _lock:
         _instruments.clear()
         _seen.clear()
+        readings.reset()
         _meter.cache_clear()
 
 
@@ -153,9 +156,11 @@ def _opened(metric: Metric) -> Any:
 
 
 def _within(metric: Metric, key: str, value: Any) -> str:
-    text = "" if value is None else str(value)
+    text = value if type(value) is str else text_of(value)
     declared = metric.values.get(key) or ENUMS.get(key)
     if declared is not None:
+        if text not in declared and len(text) <= _LONGEST:
+            text = text.strip().lower()
         return text if text in declared else OTHER if value is None else overflow(key)
     seen = _seen.setdefault(key, set())
     if text in seen:
@@ -163,10 +168,21 @@ def _within(metric: Metric, key: str, value: Any) -> str:
     if len(text) > _LONGEST or not text.isascii():
         text = text.encode("utf-8", "replace").decode()  # what no exporter could encode
     with _lock:
-        if len(text) > _LONGEST or (text not in seen and len(seen) >= _limits.get(key, 0)):
+        if len(text) > _LONGEST or (text not in seen and len(seen) >= _limit(key)):
             return overflow(key)
         seen.add(text)
     return text
+
+
+def text_of(value: Any) -> str:
+    """A label's value as text: enums by their value, None as nothing."""
+    value = value.value if isinstance(value, Enum) else value
+    return "" if value is None else str(value)
+
+
+def _limit(key: str) -> int:
+    """The most distinct values of an attribute; of symbols as many as the user says."""
+    return setting.current.symbol_limit if key in SYMBOLS else LIMITS.get(key, 0)
 
 
 def overflow(key: str) -> str:
@@ -188,7 +204,7 @@ def _create(metric: Metric) -> Any:
             "updowncounter": meter.create_observable_up_down_counter,
             "gauge": meter.create_observable_gauge,
         }[metric.kind]
-        ask = [functools.partial(_ask, metric)]
+        ask = [functools.partial(readings.ask, metric)]
         return create(metric.name, ask, unit=metric.unit, description=metric.brief)
     if metric.kind == "histogram":
         return meter.create_histogram(
@@ -205,21 +221,14 @@ def _create(metric: Metric) -> Any:
     return make(metric.name, unit=metric.unit, description=metric.brief)
 
 
-def _ask(metric: Metric, _: api.CallbackOptions) -> Iterable[api.Observation]:
-    with _ASK:
-        values, keys = _observed.get(metric.name, dict)(), metric.attributes
-        return [api.Observation(v, dict(zip(keys, at, strict=True))) for at, v in values.items()]
-    return []
-
-
 def _zero(metric: Metric) -> None:
     """Let a counter begin at 0, so that `increase()` sees its first event."""
     if metric.kind in ("counter", "updowncounter") and not metric.observed:
         for values in itertools.islice(_combinations(metric, {}), _ZEROS_AT_MOST):
-            _instruments[metric.name].add(0, values)
+            _instruments[metric.name].add(0.0, values)
 
 
-def _combinations(metric: Metric, known: Mapping[str, list[str]]) -> Iterable[dict[str, str]]:
+def _combinations(metric: Metric, known: Mapping[str, list[Any]]) -> Iterable[dict[str, str]]:
     """Every combination of declared and known values of the metric's attributes."""
     words = [
         metric.values.get(key) or ENUMS.get(key) or known.get(key) or _known.get(key, ())
@@ -236,7 +245,7 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
-observe(
+readings.observe(
     registry.TRADESPAN_TELEMETRY_FAILURES,
     lambda: {(site,): times for site, times in dict(guard.failures).items()},
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 
-from tradespan import instruments
+from tradespan import instruments, readings
 from tradespan.semconv import metrics
 from tradespan.semconv.attributes import ENUMS
 
@@ -23,13 +23,13 @@ OBJECTIONS = ("current_positions_count", "training_policy_latency_ms")
 def record_everything(provider: MeterProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every metric of the registry once, in this provider."""
     monkeypatch.setattr(instruments, "_meter", lambda: provider.get_meter("tradespan"))
-    monkeypatch.setattr(instruments, "_observed", {})
+    monkeypatch.setattr(readings, "_observed", {})
     monkeypatch.setattr(instruments, "_instruments", {})
     drift = instruments.made(metrics.TRAINING_POLICY_DRIFT_SCORE, "f")
     for metric in (*metrics.METRICS, drift):
         labels = {k: (metric.values.get(k) or ENUMS.get(k) or ("a",))[0] for k in metric.attributes}
         if metric.observed:
             one = {tuple(labels.values()): 1.0}
-            instruments.observe(metric, lambda one=one: one)
+            readings.observe(metric, lambda one=one: one)
             instruments.open_room(metric.room)
         instruments.record(metric, 1.0, labels)

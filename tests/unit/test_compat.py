@@ -12,9 +12,11 @@ import time
 import urllib.request
 from typing import Any
 
+import prometheus_client
 import pytest
 
 from tradespan import compat, guard
+from tradespan.compat.__main__ import main
 from tradespan.compat.demo import desk
 from tradespan.recorders import system
 
@@ -84,6 +86,80 @@ def test_the_objects_record(telemetry: Any) -> None:
     assert telemetry.total("constitution_checks", rule_name="r", result="pass") == 1
 
 
+def test_blocks_and_decorators(telemetry: Any) -> None:
+    """What prometheus_client puts around a block goes around a function as well."""
+
+    @compat.FEATURE_CALCULATION_LATENCY_SECONDS.time()
+    @compat.track_feature_calculation("mom_20d")
+    @compat.track_ai_request("haiku", cost_usd=0.5)
+    @compat.CURRENT_POSITIONS_COUNT.track_inprogress()
+    @compat.DAILY_PNL.time()
+    @compat.AGENT_ANALYSES_TOTAL.count_exceptions((KeyError, OSError))
+    def work(error: type[Exception] | None) -> Any:
+        if error:
+            raise error
+        return telemetry.last("current_positions_count")
+
+    async def later() -> Any:
+        return work(None)
+
+    assert work(None) == 1
+    assert asyncio.run(compat.FEATURE_CALCULATION_LATENCY_SECONDS.time()(later)()) == 1
+    for error in (KeyError, ValueError):
+        with pytest.raises(error):
+            work(error)
+    assert telemetry.last("current_positions_count") == 0
+    assert telemetry.total("feature_calculation_latency") == 9
+    assert telemetry.total("ai_api_requests", model_name="haiku") == 4
+    assert telemetry.total("ai_api_cost", model_name="haiku") == 1.0
+    assert telemetry.total("agent_analyses") == 1
+    assert 0 <= telemetry.last("daily_pnl") < 60
+
+
+def test_what_has_no_counterpart_raises_nothing(telemetry: Any) -> None:
+    """It is counted, and what was recorded goes on."""
+    trades = compat.TRADES_TOTAL
+    trades.labels("AAPL", "buy").inc()
+    trades.remove("AAPL", "buy")
+    trades.remove_by_labels({"ticker": "AAPL"})
+    trades.clear()
+    trades.labels("AAPL", "buy").reset()
+    compat.CURRENT_POSITIONS_COUNT.set(3)
+    compat.CURRENT_POSITIONS_COUNT.set_function(lambda: 1 / 0)
+    assert telemetry.total("trades", ticker="AAPL", side="buy") == 1
+    assert telemetry.last("current_positions_count") == 3
+    assert telemetry.last("tradespan.telemetry.failures", site="recorders.portfolio") == 5
+
+
+def test_they_have_the_methods_of_prometheus_client() -> None:
+    """Those by which a service records: code that calls them finds them."""
+    for ours, theirs in (
+        (compat.TRADES_TOTAL, prometheus_client.Counter),
+        (compat.DAILY_PNL, prometheus_client.Gauge),
+        (compat.AI_API_LATENCY_SECONDS, prometheus_client.Histogram),
+    ):
+        methods = {n for n in dir(theirs) if not n.startswith("_") and callable(getattr(theirs, n))}
+        assert not {n for n in methods - {"collect", "describe"} if not hasattr(ours, n)}
+
+
+def test_a_gauge_is_one_with_its_helper(telemetry: Any) -> None:
+    """What the helper has set, the object goes on from, and the other way round."""
+    compat.update_portfolio_metrics(num_positions=5)
+    compat.CURRENT_POSITIONS_COUNT.inc()
+    assert telemetry.last("current_positions_count") == 6
+    compat.update_portfolio_metrics(num_positions=2)
+    compat.CURRENT_POSITIONS_COUNT.dec()
+    assert telemetry.last("current_positions_count") == 1
+
+
+def test_a_port_that_is_none_is_said_on_the_command_line(capsys: Any) -> None:
+    """With the usage and status 2, not with a traceback."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--port", "99999"])
+    assert ended.value.code == 2
+    assert "port=99999 cannot be used" in capsys.readouterr().err
+
+
 def test_every_object_records_its_metric(telemetry: Any) -> None:
     """Under the name and labels of catalogue.json."""
     words = {"action": "buy", "side": "buy", "result": "pass"}
@@ -124,6 +200,8 @@ def test_the_uptime_goes_on_from_where_it_was_set(telemetry: Any) -> None:
     """It needs no loop that sets it."""
     compat.SYSTEM_UPTIME_SECONDS.set(100)
     assert 100 <= telemetry.last("system_uptime") < 105
+    compat.SYSTEM_UPTIME_SECONDS.inc(50)
+    assert 150 <= telemetry.last("system_uptime") < 155
 
 
 def test_a_request_is_tracked(telemetry: Any) -> None:

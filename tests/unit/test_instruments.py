@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
-from tradespan import guard, instruments
+from tradespan import guard, instruments, readings
+from tradespan import settings as setting
 from tradespan.semconv import metrics
 from tradespan.semconv.attributes import ENUMS, LIMITS
 from tradespan.semconv.metrics import METRICS
 from tradespan.semconv.model import Metric
+from tradespan.settings import Settings
 
 COUNTERS = [m for m in METRICS if m.kind == "counter"]
 
@@ -102,10 +108,10 @@ def test_every_metric_can_be_recorded(
     telemetry: Any, metric: Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each instrument of the registry takes a value with its labels, and exports them exactly."""
-    monkeypatch.setattr(instruments, "_observed", {})
+    monkeypatch.setattr(readings, "_observed", {})
     labels = {k: (words(metric, k) or ("a",))[0] for k in metric.attributes}
     if metric.observed:
-        instruments.observe(metric, lambda: {tuple(labels.values()): 1.0})
+        readings.observe(metric, lambda: {tuple(labels.values()): 1.0})
         instruments.open_room(metric.room)
     else:
         instruments.record(metric, 1.0, {**labels, "undeclared": "x"})
@@ -118,7 +124,7 @@ def test_what_cannot_be_asked_costs_only_itself(
 ) -> None:
     """A value that fails when it is exported is counted; all others are exported."""
     monkeypatch.setattr(guard, "strict", False)
-    monkeypatch.setitem(instruments._observed, metrics.SYSTEM_UPTIME.name, lambda: 1 / 0)
+    monkeypatch.setitem(readings._observed, metrics.SYSTEM_UPTIME.name, lambda: 1 / 0)
     instruments.open_room(metrics.SYSTEM_UPTIME.room)
     instruments.record(metrics.KILL_SWITCH_STATUS, 1)
     assert telemetry.metric("system_uptime") == []
@@ -139,24 +145,42 @@ def test_symbols_over_the_limit_become_other(telemetry: Any) -> None:
     )
 
 
-def test_the_limit_can_be_set(telemetry: Any) -> None:
+def test_the_limit_can_be_set(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own limit of symbols holds."""
-    instruments.limit("symbol", 2)
-    try:
-        for symbol in ("A", "B", "C", "D", "A"):
-            instruments.record(metrics.ORDER_PRECISION_ERRORS, 1, {"symbol": symbol})
-    finally:
-        instruments.limit("symbol", LIMITS["symbol"])
+    monkeypatch.setattr(setting, "current", Settings(symbol_limit=2))
+    for symbol in ("A", "B", "C", "D", "A"):
+        instruments.record(metrics.ORDER_PRECISION_ERRORS, 1, {"symbol": symbol})
     assert telemetry.total("order_precision_errors", symbol="A") == 2
     assert telemetry.total("order_precision_errors", symbol="other") == 2
 
 
-@pytest.mark.parametrize("value", ["APPROVE", "", "Approved", 1, "approved\n", ["approved"]])
+@pytest.mark.parametrize("value", ["APPROVE", "", "approved.", 1, "approve\n", ["approved"]])
 def test_an_undeclared_value_becomes_other(telemetry: Any, value: Any) -> None:
     """An enum takes its declared values only; everything else is `other`, and counted."""
     instruments.record(metrics.RISK_ASSESSMENTS, 1, {"decision": value})
     assert telemetry.total("risk_assessments", decision="other") == 1
     assert telemetry.total("tradespan.telemetry.overflow", attribute="decision") == 1
+
+
+class Verdict(Enum):
+    """As trading code has it."""
+
+    APPROVED = "APPROVED"
+
+
+@pytest.mark.parametrize("value", ["approved", "Approved", " approved\n", Verdict.APPROVED])
+def test_a_declared_value_in_any_writing(telemetry: Any, value: Any) -> None:
+    """Enums by their value, and any case of letters: whatever door it comes through."""
+    instruments.record(metrics.RISK_ASSESSMENTS, 1, {"decision": value})
+    assert telemetry.total("risk_assessments", decision="approved") == 1
+    assert telemetry.total("tradespan.telemetry.overflow") == 0
+
+
+def test_an_open_value_stays_as_it_is_written(telemetry: Any) -> None:
+    """An enum by its value here too, its letters unchanged."""
+    instruments.record(metrics.ORDER_PRECISION_ERRORS, 1, {"symbol": Enum("S", {"B": "Btc"}).B})
+    (point,) = telemetry.metric("order_precision_errors")
+    assert point.labels == {"symbol": "Btc"}
 
 
 def test_a_value_that_nobody_gave_is_other_without_overflow(telemetry: Any) -> None:
@@ -181,6 +205,51 @@ def test_no_number_raises(telemetry: Any, metric: Metric, number: float) -> None
     instruments.record(metric, number, {"symbol": "a\nb\x00"})
     instruments.record(metric, 1.0)
     telemetry.metric(metric.name)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [math.nan, math.inf, -1, None, "much", [1], 10**400, Decimal("NaN"), object()],
+    ids=lambda v: type(v).__name__,
+)
+def test_what_no_metric_can_take_is_refused_and_counted(telemetry: Any, bad: Any) -> None:
+    """Here, so that whoever records is safe; the sum goes on, and the failure has its place."""
+    for value in (1, bad, Decimal("0.5"), "2"):
+        instruments.record(metrics.BUSINESS_REVENUE, value, {"source": "fees"}, "test.here")
+    assert telemetry.total("business.revenue", source="fees") == 3.5
+    assert telemetry.last("tradespan.telemetry.failures", site="test.here") == 1
+    instruments.record(metrics.BUSINESS_REVENUE, bad)
+    assert guard.failures["instruments.record"] == 1
+
+
+def test_a_number_that_cannot_even_be_told_raises_nothing() -> None:
+    """A type of the service's own fails as it likes."""
+
+    class Hostile:
+        def __float__(self) -> float:
+            raise RuntimeError
+
+        __repr__ = __str__ = __float__  # type: ignore[assignment]
+
+    assert instruments.number(metrics.TRADES, Hostile(), "test.here") is None
+
+
+def test_large_ints_end_no_export(telemetry: Any) -> None:
+    """One, or the sum of several: OTLP has 64 bits for an int, and one too large spoils all."""
+    instruments.record(metrics.CURRENT_POSITIONS_COUNT, 2**64)
+    for _ in range(3):
+        instruments.record(metrics.BUSINESS_TRADING_VOLUME, 2**62, {"symbol": "A"})
+    data = telemetry.reader.get_metrics_data()
+    assert encode_metrics(data).SerializeToString()
+    points = {
+        metric.name: [p.value for p in metric.data.data_points]
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert points["current_positions_count"] == [2.0**64]
+    assert points["business.trading.volume"] == [3 * 2.0**62]
+    assert {type(p) for found in points.values() for p in found} == {float}
 
 
 def test_random_labels_stay_bounded(telemetry: Any) -> None:

@@ -9,6 +9,7 @@ import time
 
 from tradespan.compat import start_monitoring_server
 from tradespan.compat.demo import desk
+from tradespan.settings import ConfigError
 
 log = logging.getLogger("tradespan")
 
@@ -20,10 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after these")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("tradespan.trades").setLevel(logging.WARNING)
-    address = start_monitoring_server(chosen.port)
+    try:
+        address = start_monitoring_server(chosen.port)
+    except ConfigError as error:
+        parser.error(str(error))
     if address is None:
         return 1
+    logging.getLogger("tradespan.trades").setLevel(logging.WARNING)
     log.info("http://%s:%s/metrics shows the demo; Ctrl-C ends it", address.host, address.port)
     end = time.monotonic() + chosen.seconds
     with contextlib.suppress(KeyboardInterrupt):

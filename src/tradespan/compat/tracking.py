@@ -12,7 +12,7 @@ from tradespan.recorders.room import Timer
 def track_ai_request(model: str, cost_usd: float | None = None) -> Request:
     """Count, time and price one request to a model: `with track_ai_request("claude-3-haiku"):`.
 
-    Also for `async with`. Never raises of itself.
+    Also for `async with`, and as a decorator. Never raises of itself.
 
     Arguments:
         model: that is asked.
@@ -24,7 +24,7 @@ def track_ai_request(model: str, cost_usd: float | None = None) -> Request:
 def track_feature_calculation(name: str) -> Timer:  # noqa: ARG001 - the catalogue's signature
     """Time the calculation of a feature: `with track_feature_calculation("mom_20d"):`.
 
-    Also for `async with`. Never raises of itself.
+    Also for `async with`, and as a decorator. Never raises of itself.
 
     Arguments:
         name: of the feature, for the reader of the code; the metric has no label for it.

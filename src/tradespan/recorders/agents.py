@@ -8,7 +8,7 @@ from typing import Any, Literal
 from tradespan import current
 from tradespan.recorders import pricing, spending
 from tradespan.recorders.room import Room, Timer
-from tradespan.recorders.usage import read
+from tradespan.recorders.usage import told
 from tradespan.semconv import metrics
 
 Action = Literal["buy", "sell", "hold", "short", "cover"]
@@ -37,14 +37,18 @@ def decision(ticker: str, action: Action | str, conviction: float | None = None)
     Arguments:
         ticker: instrument.
         action: `buy`, `sell`, `hold`, `short` or `cover`, in any case of letters.
-        conviction: 0 to 1.
+        conviction: see `conviction`.
     """
     _ROOM.record(metrics.AGENT_DECISIONS, 1, ticker=ticker, action=action)
     _ROOM.record(metrics.AGENT_CONVICTION_SCORE, conviction)
 
 
 def conviction(score: float) -> None:
-    """Record a conviction that leads to no decision, 0 to 1. Never raises."""
+    """Record a conviction that leads to no decision. Never raises.
+
+    Arguments:
+        score: 0 to 1; a percentage is taken, and lies above every bucket.
+    """
     _ROOM.record(metrics.AGENT_CONVICTION_SCORE, score)
 
 
@@ -66,11 +70,12 @@ class Request(Timer):
         host, a GenAI instrumentation. Who tells first decides what it cost.
 
         Arguments:
-            answer: of OpenAI, Anthropic or Ollama, as an object or a dict.
+            answer: of OpenAI, Anthropic or Ollama, as an object or a dict. One that tells of no
+                usage counts as unpriced; an error or one piece of a stream counts as nothing.
             figures: what it does not tell: `input_tokens=`, `output_tokens=`, ...
         """
         with _ROOM.guard:
-            used = read(answer, **{"model": self._model, **figures})
+            used = told(answer, **{"model": self._model, **figures})
             if used is not None:
                 spending.note(current.innermost(), used, self._cost)
                 self._cost = None

@@ -36,10 +36,12 @@ def revenue(usd: float, source: str) -> None:
 
 
 def payment(succeeded: bool) -> None:
-    """Count one payment. Never raises."""
+    """Count one payment, None not at all. Never raises."""
     with _ROOM.guard:
-        result = "success" if succeeded else "failure"
-        _ROOM.record(metrics.BUSINESS_PAYMENTS, 1, result=result)
+        known = _ROOM.truth(succeeded)
+        if known is not None:
+            result = "success" if known else "failure"
+            _ROOM.record(metrics.BUSINESS_PAYMENTS, 1, result=result)
 
 
 def volume(usd: float, symbol: str) -> None:
@@ -96,8 +98,10 @@ def signal(confidence: float | None = None) -> None:
 def signal_outcome(correct: bool) -> None:
     """Count one published signal whose outcome is known; the share is accuracy. Never raises."""
     with _ROOM.guard:
-        result = "correct" if correct else "wrong"
-        _ROOM.record(metrics.BUSINESS_SIGNAL_OUTCOMES, 1, result=result)
+        known = _ROOM.truth(correct)
+        if known is not None:
+            result = "correct" if known else "wrong"
+            _ROOM.record(metrics.BUSINESS_SIGNAL_OUTCOMES, 1, result=result)
 
 
 def authentication_failed(reason: RefusalReason | str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tradespan import instruments
 from tradespan.recorders.room import Room, Totals
 from tradespan.semconv import metrics
 
@@ -11,6 +12,9 @@ Reason = Literal[
     "balance", "precision", "size", "price", "market_closed", "rate_limit", "risk", "duplicate",
     "authentication",
 ]  # fmt: skip
+
+_LOSES = {"buy": 1, "cover": 1, "sell": -1, "short": -1}
+"""By side: which way the price loses."""
 
 _ROOM = Room(metrics.TRADING_ORDERS_REJECTED.room)
 _TOTALS = Totals(
@@ -35,11 +39,14 @@ def closed(profit: float) -> None:
     """Count one closed trade as won or lost; one without profit or loss is neither. Never raises.
 
     Arguments:
-        profit: of the trade, negative for a loss, in any currency.
+        profit: of the trade, negative for a loss, in any currency; what is no finite number is
+            counted as a failure of ours.
     """
     with _ROOM.guard:
-        _TOTALS.add(metrics.TRADING_WIN_TRADES, int(profit > 0))
-        _TOTALS.add(metrics.TRADING_LOSS_TRADES, int(profit < 0))
+        found = _ROOM.number(metrics.TRADING_WIN_TRADES, profit)
+        if found is not None:
+            _TOTALS.add(metrics.TRADING_WIN_TRADES, found > 0)
+            _TOTALS.add(metrics.TRADING_LOSS_TRADES, found < 0)
 
 
 def totals(*, executed: int | None = None, won: int | None = None, lost: int | None = None) -> None:
@@ -70,17 +77,21 @@ def slippage(expected: float, filled: float, side: Literal["buy", "sell"] | str)
     Arguments:
         expected: price when the order was decided, above 0.
         filled: price of the fill, in the same currency.
-        side: `buy` loses by a higher price, `sell` by a lower one.
+        side: `buy` and `cover` lose by a higher price, `sell` and `short` by a lower one, in any
+            case of letters; any other is counted as a failure of ours, and not recorded.
     """
     with _ROOM.guard:
-        lost = (filled / expected - 1) * (1 if str(side).lower() in ("buy", "cover") else -1)
-        slipped(lost * 10_000)
+        word = instruments.text_of(side).strip().lower()
+        if word not in _LOSES:
+            _ROOM.refuse(f"a side is one of {', '.join(_LOSES)}")
+        else:
+            slipped((float(filled) / float(expected) - 1) * _LOSES[word] * 10_000)
 
 
 def slipped(bps: float) -> None:
     """Record a slippage in basis points; a better price (negative) counts as 0. Never raises."""
     with _ROOM.guard:
-        _ROOM.record(metrics.TRADING_SLIPPAGE, 0.0 if bps < 0 else bps)
+        _ROOM.record(metrics.TRADING_SLIPPAGE, 0.0 if float(bps) < 0 else bps)
 
 
 def projected_roi(ratio: float) -> None:

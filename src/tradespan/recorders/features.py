@@ -42,8 +42,9 @@ def hit_rate(hits: float, misses: float) -> None:
         misses: found in none, in the same window.
     """
     with _ROOM.guard:
-        if hits + misses != 0:
-            _ROOM.record(metrics.CACHE_HIT_RATE, hits / (hits + misses))
+        found, both = float(hits), float(hits) + float(misses)
+        if both != 0:
+            _ROOM.record(metrics.CACHE_HIT_RATE, found / both)
 
 
 def calculation() -> Timer:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import Literal
 
-from tradespan import journey as journeys
+from tradespan import settings as setting
 from tradespan.recorders.room import Room
 from tradespan.semconv import metrics
 
@@ -21,7 +21,7 @@ def open(*, tickers: Iterable[str] = ()) -> None:  # noqa: A001
     """Create the room's instruments. Never raises.
 
     Arguments:
-        tickers: that will be traded; their counters stand at 0.
+        tickers: that will be traded; their counters stand at 0. One text is one of them.
     """
     _ROOM.open(ticker=tickers)
 
@@ -39,7 +39,7 @@ def trade(
     """
     _ROOM.record(metrics.TRADES, 1, ticker=ticker, side=side)
     with _ROOM.guard:
-        if journeys.settings.enabled and (quantity is not None or price is not None):
+        if setting.current.enabled and (quantity is not None or price is not None):
             log.info("trade: %.20s %s %.40s at %s", side, quantity, ticker, price)
 
 

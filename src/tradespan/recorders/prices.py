@@ -96,6 +96,17 @@ def declared(text: str) -> Mapping[str, Price]:
     return {str(model).lower(): _price(str(model), entry) for model, entry in entries.items()}
 
 
+@functools.lru_cache(maxsize=8)
+def applied(text: str) -> Mapping[str, Price] | None:
+    """As `declared`; None, said once and not tried again, where it cannot be read. Never raises."""
+    try:
+        return declared(text)
+    except ConfigError as error:
+        if _is_first(text):
+            log.error("the prices of models are not applied: %s", error)
+        return None
+
+
 def declared_for(model: str, prices: Mapping[str, Price]) -> Price | None:
     """The price declared for a model: under its own name, else under the first pattern it fits."""
     name = model.lower()
@@ -131,8 +142,10 @@ def known(usage: Usage) -> float | None:
                 input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, **cached
             )
             price = float(calc_price(tokens, usage.model, **where).total_price)
-    except (LookupError, ValueError):
+    except LookupError:
         _asked[asked] = False
+        return None
+    except ValueError:  # of this usage, not of the model
         return None
     _asked[asked] = True
     return price if math.isfinite(price) and price >= 0 else None
@@ -144,9 +157,8 @@ def tell_unpriced(usage: Usage, own: Price | None) -> None:
     Arguments:
         own: its declared price, which its usage does not fit.
     """
-    if usage.model in _told or len(_told) >= _MOST_NAMES:
+    if not _is_first(usage.model):
         return
-    _told.add(usage.model)
     if own is not None:
         hint = "its answer does not tell what its price counts: pass seconds= or tokens to usage()"
     elif usage.is_empty:
@@ -157,6 +169,13 @@ def tell_unpriced(usage: Usage, own: Price | None) -> None:
         hint = "pip install 'tradespan[costs]' knows the vendors' prices, TRADESPAN_PRICES your own"
     log.warning("the cost of model %r is unknown and counts as unpriced (hint: %s)",
                 usage.model or "unknown", hint)  # fmt: skip
+
+
+def _is_first(said: str) -> bool:
+    if said in _told or len(_told) >= _MOST_NAMES:
+        return False
+    _told.add(said)
+    return True
 
 
 def warm() -> None:
@@ -186,9 +205,12 @@ def _is_local(usage: Usage) -> bool:
 
 
 def _host(url: str) -> str:
-    """Scheme and host only: paths have ids in them."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" if parts.scheme and parts.hostname else ""
+    """Scheme and host only: paths have ids in them. What has none stays: it is no vendor's."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return f"{parts.scheme}://{parts.hostname}" if parts.scheme and parts.hostname else url
 
 
 def _parsed(text: str) -> Any:
@@ -197,7 +219,7 @@ def _parsed(text: str) -> Any:
     inline = text.lstrip().startswith("{") or "\n" in text.strip() or ": " in text
     try:
         return yaml.safe_load(text if inline else Path(text.strip()).expanduser().read_text())
-    except (OSError, UnicodeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # no home, nested too deep
         raise ConfigError(_KEY, text[:80], f"no file that can be read: {error}") from None
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from tradespan import instruments
-from tradespan import journey as journeys
+from tradespan import settings as setting
 from tradespan.guard import guard
 from tradespan.recorders import prices
 from tradespan.recorders.usage import Usage
 from tradespan.semconv import metrics
 
-_SPEND = guard("pricing.spend")
+_SPEND, _PRICE = guard("pricing.spend"), guard("pricing.price")
 _ROOM = metrics.AI_API_COST.room
 
 
@@ -20,7 +19,7 @@ def open() -> None:  # noqa: A001 - as in every recorder
     """Create the room's instruments; those of models with a declared price stand at 0."""
     with _SPEND:
         instruments.open_room(_ROOM)
-        for model in prices.declared(journeys.settings.prices):
+        for model in prices.applied(setting.current.prices) or ():
             if not any(c in model for c in "*?["):
                 _record(Usage(model, 0, 0), 0.0)
 
@@ -38,9 +37,6 @@ def cost_usd(
         input_tokens: of the whole prompt, those of a cache included.
         output_tokens: of the answer.
         figures: cache_read_tokens, cache_write_tokens, seconds, provider, url; see `Usage`.
-
-    Raises:
-        ConfigError: TRADESPAN_PRICES cannot be used.
     """
     return price(Usage(model, input_tokens, output_tokens, **figures))
 
@@ -48,10 +44,12 @@ def cost_usd(
 def price(usage: Usage) -> float | None:
     """USD of one call: as declared in the settings, else as genai-prices knows; else None.
 
-    Raises:
-        ConfigError: TRADESPAN_PRICES cannot be used.
+    None too where what the settings declare cannot be read: it may declare this very model.
     """
-    own = _declared(usage)
+    declared = prices.applied(setting.current.prices)
+    if declared is None:
+        return None
+    own = prices.declared_for(usage.model, declared)
     return prices.known(usage) if own is None else own.of(usage)
 
 
@@ -74,19 +72,18 @@ def spend(model: str, *, cost_usd: float | None = None, **figures: Any) -> float
 
 def record(usage: Usage, cost_usd: float | None = None) -> float | None:
     """Record the tokens of one call, and its cost or that it has none; arguments as `spend`."""
-    if not journeys.settings.enabled:
+    if not setting.current.enabled:
         return None
-    cost = price(usage) if cost_usd is None else cost_usd
-    if cost is not None and not (math.isfinite(cost) and cost >= 0):
-        cost = None
+    cost = cost_usd
+    with _PRICE:  # whatever a price list raises, the tokens count
+        cost = price(usage) if cost is None else cost
+    if cost is not None:
+        cost = instruments.number(metrics.AI_API_COST, cost, _SPEND.site)
     _record(usage, cost)
-    if cost is None:
-        prices.tell_unpriced(usage, _declared(usage))
+    declared = prices.applied(setting.current.prices)
+    if cost is None and declared is not None:
+        prices.tell_unpriced(usage, prices.declared_for(usage.model, declared))
     return cost
-
-
-def _declared(usage: Usage) -> prices.Price | None:
-    return prices.declared_for(usage.model, prices.declared(journeys.settings.prices))
 
 
 def _record(usage: Usage, cost: float | None) -> None:

@@ -7,15 +7,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from enum import Enum
 from typing import Any, Self
 
 from tradespan import guard as guards
-from tradespan import instruments
-from tradespan import journey as journeys
-from tradespan.semconv.attributes import ENUMS
+from tradespan import instruments, readings
+from tradespan import settings as setting
+from tradespan.decorate import Managed
 from tradespan.semconv.metrics import TRADESPAN_TELEMETRY_OVERFLOW
 from tradespan.semconv.model import Metric
+
+_WORDS = {
+    **dict.fromkeys(("1", "on", "true", "yes"), True),
+    **dict.fromkeys(("0", "off", "false", "no"), False),
+}
 
 
 class Room:
@@ -29,43 +33,64 @@ class Room:
         self.name = name
         self.guard = guards.guard(f"recorders.{name}")
 
-    def open(self, **known: Iterable[str]) -> None:
+    def open(self, **known: Iterable[str] | None) -> None:
         """Create the instruments; counters stand at 0 for every declared combination.
 
         Arguments:
-            known: values by attribute that shall stand at 0 too, such as the tickers traded.
+            known: values by attribute that shall stand at 0 too, such as the tickers traded; a text
+                is one value.
         """
         with self.guard:
-            if journeys.settings.enabled:
+            if setting.current.enabled:
                 instruments.open_room(TRADESPAN_TELEMETRY_OVERFLOW.room)
                 instruments.declare(self.name, **known)
 
-    def record(self, metric: Metric, value: Any, **labels: Any) -> None:
+    def record(self, metric: Metric, value: Any, *, onto: bool = False, **labels: Any) -> None:
         """Record a number, None not at all. Never raises.
 
         What is no finite number, or falls where it must rise, is left out and counted in
         `tradespan.telemetry.failures`.
+
+        Arguments:
+            metric: of the room.
+            value: in the metric's unit.
+            onto: add it to a gauge's last value.
+            labels: by attribute.
         """
         with self.guard:
-            if value is None or not journeys.settings.enabled:
-                return
-            number = self.number(metric, value)
-            if number is not None:
-                words = {key: _word(metric, key, given) for key, given in labels.items()}
-                instruments.record(metric, number, words)
+            if value is not None and setting.current.enabled:
+                instruments.record(metric, value, labels, self.guard.site, onto=onto)
 
     def number(self, metric: Metric, value: Any) -> float | None:
         """The value as the metric takes it; None, counted as a failure, where it cannot."""
         return instruments.number(metric, value, self.guard.site)
 
-    def status(self, metric: Metric, on: bool | None) -> None:
-        """Set a gauge to 1 or 0, None not at all. Never raises."""
+    def truth(self, value: Any) -> bool | None:
+        """Yes or no, by a word too; None, counted as a failure, where a text is no such word."""
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if not isinstance(value, str):
+            return None if value is None else bool(value)
+        found = _WORDS.get(value.strip().lower())
+        if found is None:
+            self.refuse(f"neither yes nor no: {value[:40]!r}")
+        return found
+
+    def refuse(self, why: str) -> None:
+        """Count a failure, where it can be seen."""
+        guards.failed(self.guard.site, ValueError(why))
+        instruments.open_room(TRADESPAN_TELEMETRY_OVERFLOW.room)
+
+    def status(self, metric: Metric, on: Any) -> None:
+        """Set a gauge to 1 or 0, by a word too, None not at all. Never raises."""
         with self.guard:
-            self.record(metric, None if on is None else int(bool(on)))
+            self.record(metric, self.truth(on))
 
 
-class Timer:
-    """Times a block, for `with` and `async with`; by the monotonic clock, and once.
+class Timer(Managed):
+    """Times a block, for `with` and `async with`, or each call of what it decorates.
+
+    By the monotonic clock, and once.
 
     Arguments:
         guard: of the room.
@@ -82,17 +107,12 @@ class Timer:
         self._started = time.perf_counter()
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell the time, once. Never raises."""
         started, self._started = self._started, None
         with self._guard:
             if started is not None:
                 self._ended(time.perf_counter() - started, error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.__exit__(kind, error, trace)
 
 
 class Totals:
@@ -108,10 +128,10 @@ class Totals:
 
     def __init__(self, room: Room, *counted: Metric) -> None:
         self._room = room
-        self._totals: dict[str, float] = dict.fromkeys((metric.name for metric in counted), 0)
+        self._totals = dict.fromkeys((metric.name for metric in counted), 0.0)
         self._lock = threading.Lock()
         for metric in counted:
-            instruments.observe(metric, functools.partial(self._observed, metric))
+            readings.observe(metric, functools.partial(self._observed, metric))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.forget)
 
@@ -126,11 +146,11 @@ class Totals:
     def forget(self) -> None:
         """Begin at 0 again."""
         self._lock = threading.Lock()  # another thread may have held it when we were forked
-        self._totals = dict.fromkeys(self._totals, 0)
+        self._totals = dict.fromkeys(self._totals, 0.0)
 
     def _change(self, metric: Metric, value: Any, keep: int) -> None:
         with self._room.guard:
-            if value is None or not journeys.settings.enabled:
+            if value is None or not setting.current.enabled:
                 return
             instruments.open_room(self._room.name)
             number = self._room.number(metric, value)
@@ -140,11 +160,3 @@ class Totals:
 
     def _observed(self, metric: Metric) -> dict[tuple[str, ...], float]:
         return {(): self._totals[metric.name]}
-
-
-def _word(metric: Metric, key: str, value: Any) -> Any:
-    """A label as the registry writes it: enums by their value, declared words in lower case."""
-    value = value.value if isinstance(value, Enum) else value
-    if isinstance(value, str) and (key in metric.values or key in ENUMS):
-        return value.strip().lower() if len(value) < 64 else value
-    return value

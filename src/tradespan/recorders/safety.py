@@ -20,8 +20,12 @@ def open(*, rules: Iterable[str] = ()) -> None:  # noqa: A001
     _ROOM.open(rule_name=rules)
 
 
-def kill_switch(active: bool) -> None:
-    """Say whether the kill switch has halted trading. Never raises."""
+def kill_switch(active: bool | str) -> None:
+    """Say whether the kill switch has halted trading. Never raises.
+
+    Arguments:
+        active: or a word for it, `on` or `off`; a text that is none leaves the gauge as it is.
+    """
     _ROOM.status(metrics.KILL_SWITCH_STATUS, active)
 
 
@@ -30,22 +34,28 @@ def check(rule: str, passed: bool) -> None:
 
     Arguments:
         rule: of the constitution, such as `max_position_size`.
-        passed: whether it was kept.
+        passed: whether it was kept; None, where nobody knows, counts nothing.
     """
     with _ROOM.guard:
-        result = "pass" if passed else "fail"
+        kept = _ROOM.truth(passed)
+        if kept is None:
+            return
+        result = "pass" if kept else "fail"
         _ROOM.record(metrics.CONSTITUTION_CHECKS, 1, rule_name=rule, result=result)
-        _ROOM.record(metrics.CONSTITUTION_VIOLATIONS, 0 if passed else 1, rule_name=rule)
+        _ROOM.record(metrics.CONSTITUTION_VIOLATIONS, 0 if kept else 1, rule_name=rule)
 
 
-def drawdown(percent: float) -> None:
+def drawdown(percent: float | None) -> None:
     """Set the largest fall from a peak. Never raises.
 
     Arguments:
-        percent: 8 and -8 are both a fall of 8 %; the gauge is 0 or negative.
+        percent: 8 and -8 are both a fall of 8 %; the gauge is 0 or negative. None leaves it as it
+            is.
     """
     with _ROOM.guard:
-        _ROOM.record(metrics.MAX_DRAWDOWN_PCT, 0.0 - abs(percent))
+        found = None if percent is None else _ROOM.number(metrics.MAX_DRAWDOWN_PCT, percent)
+        if found is not None:
+            _ROOM.record(metrics.MAX_DRAWDOWN_PCT, 0.0 - abs(found))
 
 
 class Drawdown:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
-from tradespan import instruments
+from tradespan import readings
 from tradespan.recorders.room import Room
 from tradespan.semconv import metrics
 
@@ -15,8 +16,12 @@ _began: dict[int, float] = {}
 
 
 def open() -> None:  # noqa: A001
-    """Create the room's instruments; the uptime begins, where it is not told. Never raises."""
-    _began.setdefault(os.getpid(), time.monotonic())
+    """Create the room's instruments; the uptime is the process's, where it is not told otherwise.
+
+    Never raises.
+    """
+    with _ROOM.guard:
+        _uptime()
     _ROOM.open()
 
 
@@ -30,7 +35,8 @@ def update(
 
     Arguments:
         uptime_seconds: since the service began; goes on by itself from there. Untold, it is
-            counted from the room's opening.
+            counted from the start of the process, or from the room's opening on a system that does
+            not tell it.
         timescale_connected: whether TimescaleDB answers.
         redis_connected: whether Redis answers.
     """
@@ -45,8 +51,20 @@ def update(
 
 
 def _uptime() -> dict[tuple[str, ...], float]:
-    now = time.monotonic()
-    return {(): now - _began.setdefault(os.getpid(), now)}
+    now, process = time.monotonic(), os.getpid()
+    if process not in _began:
+        _began[process] = now - _age()
+    return {(): now - _began[process]}
 
 
-instruments.observe(metrics.SYSTEM_UPTIME, _uptime)
+def _age() -> float:
+    """Seconds since this process began; 0 where the system does not tell, as Linux does."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        began = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # after the system's own start
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+    except (AttributeError, OSError, ValueError, IndexError):
+        return 0.0
+
+
+readings.observe(metrics.SYSTEM_UPTIME, _uptime)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 
 from tradespan import instruments
-from tradespan import journey as journeys
+from tradespan import settings as setting
 from tradespan.recorders.room import Room
 from tradespan.semconv import metrics
 from tradespan.semconv.model import Metric
@@ -76,7 +76,8 @@ def declare_drift(*features: str) -> None:
     """
     with _lock:
         for feature in features:
-            word = re.sub(r"[^a-z0-9]+", "_", feature.lower()).strip("_")
+            text = feature.lower() if isinstance(feature, str) else ""
+            word = re.sub(r"[^a-z0-9]+", "_", text).strip("_")
             if not word or len(word) > 60:
                 raise ConfigError("feature", feature, "1 to 60 letters or digits")
             metric = instruments.made(_TEMPLATE, word)
@@ -99,7 +100,7 @@ def drift(feature: str, score: float) -> None:
         metric = _declared.get(feature)
         if metric is not None:
             _ROOM.record(metric, score)
-        elif journeys.settings.enabled:
+        elif setting.current.enabled:
             instruments.overflow(_TEMPLATE.template or "")
 
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, Final
 
+from tradespan import instruments
+from tradespan.semconv import metrics
+
+_SITE: Final = "pricing.usage"
 _NS = 1e9
 _LARGEST = 2**63  # what is above is no count
+_LONGEST = 256  # characters of a name
+_USED: Final = ("input_tokens", "output_tokens", "seconds")
 _EMPTY: Final[Mapping[str, Any]] = {}
+_PIECE: Final = re.compile(
+    r"(\.chunk|\.delta|^text_completion|^ping|^error)$|^(response\.|message_|content_)"
+)
+"""`type` or `object` of what an API sends beside whole answers: an error, one event of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one call of a model used.
+
+    A figure that is no number, or below 0, is left out and counted in
+    `tradespan.telemetry.failures`. Where the tokens of a cache are more than the input, it is taken
+    for what no cache had to do with, and has them added.
 
     Attributes:
         model: that answered; empty where it does not say.
@@ -38,10 +55,25 @@ class Usage:
     url: str = ""
     id: str = ""
 
+    def __post_init__(self) -> None:
+        """Whoever tells of it, what follows adds and multiplies its figures."""
+        put = functools.partial(object.__setattr__, self)
+        for name in ("model", "provider", "url", "id"):
+            put(name, _word(getattr(self, name)))
+        for name in ("input_tokens", "output_tokens"):
+            put(name, _tokens(getattr(self, name)))
+        for name in ("cache_read_tokens", "cache_write_tokens"):
+            put(name, _tokens(getattr(self, name)) or 0)
+        if self.seconds is not None:
+            put("seconds", instruments.number(metrics.AI_API_LATENCY, self.seconds, _SITE))
+        cached = self.cache_read_tokens + self.cache_write_tokens
+        if self.input_tokens is not None and self.input_tokens < cached:
+            put("input_tokens", self.input_tokens + cached)
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known of what was used."""
-        return self.input_tokens is None and self.output_tokens is None and self.seconds is None
+        return all(getattr(self, name) is None for name in _USED)
 
 
 def read(answer: object, **figures: Any) -> Usage | None:
@@ -54,10 +86,17 @@ def read(answer: object, **figures: Any) -> Usage | None:
             Ollama, or Anthropic's final message.
         figures: fields of `Usage` that the caller knows better.
     """
-    found = _ollama(answer) if _has(answer, "eval_count") else _openai_or_anthropic(answer)
-    if figures:
-        found = replace(found or Usage(), **figures)
+    found = told(answer, **figures)
     return None if found is None or found.is_empty else found
+
+
+def told(answer: object, **figures: Any) -> Usage | None:
+    """As `read`; an empty one for a whole answer that tells of no usage, for a call was made."""
+    found = _ollama(answer) if _has(answer, "eval_count") else _openai_or_anthropic(answer)
+    if found is not None:
+        return replace(found, **figures) if figures else found
+    given = Usage(**figures)
+    return given if any(figures.get(name) is not None for name in _USED) else None
 
 
 def _ollama(answer: object) -> Usage:
@@ -76,7 +115,9 @@ def _ollama(answer: object) -> Usage:
 
 def _openai_or_anthropic(answer: object) -> Usage | None:
     usage = _get(answer, "usage")
-    if usage is None or _get(answer, "type") == "message_delta":  # one of a stream: not the whole
+    if _get(answer, "type") == "message_delta":  # one of a stream: not the whole
+        return None
+    if usage is None and (answer is None or _is_piece(answer)):
         return None
     anthropic = _get(answer, "type") == "message" or _has(usage, "cache_read_input_tokens")
     given = _count(_get(usage, "input_tokens", "prompt_tokens"))
@@ -93,12 +134,19 @@ def _openai_or_anthropic(answer: object) -> Usage | None:
         model=_text(_get(answer, "model")),
         input_tokens=whole,
         output_tokens=_count(_get(usage, "output_tokens", "completion_tokens")),
-        cache_read_tokens=min(cached, whole or 0),
-        cache_write_tokens=min(written, whole or 0),
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
         seconds=_llama_cpp(answer),
         provider="anthropic" if anthropic else _speaks_like_openai(answer),
         id=_text(_get(answer, "id")),
     )
+
+
+def _is_piece(answer: object) -> bool:
+    """Whether this is an error, or one of a stream."""
+    if _has(answer, "error") or any(_get(answer, key) is False for key in ("done", "stop")):
+        return True
+    return any(_PIECE.search(_text(_get(answer, key))) for key in ("type", "object"))
 
 
 def _speaks_like_openai(answer: object) -> str:
@@ -133,10 +181,24 @@ def _count(value: Any) -> int | None:
     return int(value) if whole and 0 <= value < _LARGEST else None
 
 
+def _tokens(value: Any) -> int | None:
+    """Tokens as a caller counts them; None, counted as a failure, where that is no number."""
+    counted = _count(value)
+    if value is None or counted is not None:
+        return counted
+    number = instruments.number(metrics.AI_API_TOKENS, value, _SITE)
+    return None if number is None or number >= _LARGEST else round(number)
+
+
 def _number(value: Any) -> float:
     known = isinstance(value, int | float) and math.isfinite(value) and value > 0
     return float(value) if known else 0.0
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) and len(value) <= 256 else ""
+    return value if isinstance(value, str) and len(value) <= _LONGEST else ""
+
+
+def _word(value: Any) -> str:
+    value = value.value if isinstance(value, Enum) else value
+    return "" if value is None else str(value)[:_LONGEST]

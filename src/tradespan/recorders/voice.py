@@ -28,7 +28,7 @@ def requested(seconds: float | None = None, *, failed: bool = False) -> None:
     """
     with _ROOM.guard:
         _TOTALS.add(metrics.TRADING_VOICE_TOTAL_REQUESTS)
-        _TOTALS.add(metrics.TRADING_VOICE_FAILED_REQUESTS, int(bool(failed)))
+        _TOTALS.add(metrics.TRADING_VOICE_FAILED_REQUESTS, _ROOM.truth(failed))
     _ROOM.record(metrics.TRADING_VOICE_LATENCY, seconds)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from tradespan import instruments
-from tradespan import journey as journeys
+from tradespan import settings as setting
+from tradespan.decorate import Managed
 from tradespan.guard import guard
 from tradespan.semconv.metrics import CALLS, COUNTS, VALUES, CallName, CountName, ValueName
 from tradespan.semconv.model import Metric
 from tradespan.settings import ConfigError
-from tradespan.stages.decorate import Managed
 
 F = TypeVar("F", bound=Callable[..., Any])
 _RECORD = guard("call.record")
@@ -37,8 +37,9 @@ class Call(Managed):
         """Record the time, once. Never raises."""
         with _RECORD:
             started, self._started = self._started, None
-            if started is not None and journeys.settings.enabled:
-                instruments.record(self._metric, (time.perf_counter_ns() - started) / 1e9)
+            if started is not None and setting.current.enabled:
+                seconds = (time.perf_counter_ns() - started) / 1e9
+                instruments.record(self._metric, seconds, site=_RECORD.site)
 
 
 def call(name: CallName) -> Call:
@@ -81,13 +82,11 @@ def count(name: CountName, amount: int = 1, **attributes: str) -> None:
 
 
 def _record(metric: Metric, value: object, attributes: dict[str, str]) -> None:
-    if journeys.settings.enabled:
-        number = instruments.number(metric, value, _RECORD.site)
-        if number is not None:
-            instruments.record(metric, number, attributes)
+    if setting.current.enabled:
+        instruments.record(metric, value, attributes, _RECORD.site)
 
 
 def _named(known: dict[str, Metric], kind: str, name: str) -> Metric:
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ConfigError(f"tradespan.{kind}", name, f"one of {', '.join(sorted(known))}")
     return known[name]

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
-from tradespan import instruments
-from tradespan import journey as journeys
+from tradespan import instruments, readings
+from tradespan import settings as setting
 from tradespan.guard import failed, guard
 from tradespan.journey import Journey
 from tradespan.memory import Memory
@@ -40,6 +40,9 @@ class Measured(Protocol):
 _ends, _recorded = Memory(), Memory()
 _introduced: dict[tuple[str, str], tuple[str, ...]] = {}
 """By pipeline and stage: the same within the bounds of metric attributes."""
+_newest: dict[tuple[str, ...], float] = {}
+"""By feed: when its newest event happened, in seconds since the epoch."""
+_AHEAD = 86_400.0  # seconds by which no event is ahead of the wall clock; milliseconds are
 _MOST = 1000  # introduced; a pipeline is whatever a hand-off says
 
 
@@ -58,7 +61,7 @@ def start_span(name: str, came: Arrival, kind: SpanKind) -> Span:
         kind: of the span.
     """
     parent = trace.get_current_span(came.ctx).get_span_context()
-    limits = journeys.settings.stage_spans
+    limits = setting.current.stage_spans
     loops = parent.is_valid and not came.first  # what a hand-off brings is always seen
     if loops and _recorded.count((parent.trace_id, name)) > limits.get(name, limits["*"]):
         where = {"pipeline": came.journey.pipeline, "stage": name}
@@ -113,11 +116,11 @@ def ended(stage: Measured, journey: Journey, seconds: float, work: float, ends: 
 
 def is_foreign(journey: Journey) -> bool:
     """Whether a journey belongs to another run mode than this process."""
-    return journey.mode != journeys.settings.mode
+    return journey.mode != setting.current.mode
 
 
 def _check_budget(stage: str, journey: Journey, seconds: float) -> None:
-    budget = journeys.settings.budgets.get(stage)
+    budget = setting.current.budgets.get(stage)
     if budget is not None and seconds > budget:
         where = {"pipeline": journey.pipeline, "stage": stage}
         instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 1, where)
@@ -130,13 +133,13 @@ def _introduce(stage: Measured, journey: Journey) -> None:
     where = {"pipeline": journey.pipeline, "stage": stage.name}
     within = instruments.bound(metrics.TRADING_STAGE_ACTIVE, where)
     _introduced[journey.pipeline, stage.name] = tuple(within.values())
-    instruments.know("pipeline", journeys.settings.pipeline)
+    instruments.know("pipeline", setting.current.pipeline)
     for room in dict.fromkeys(["telemetry", "stages", *_rooms(stage.definition)]):
         instruments.open_room(room)
     for reason in metrics.TRADING_HANDOFF_ANOMALIES.values["reason"]:
         instruments.record(metrics.TRADING_HANDOFF_ANOMALIES, 0, {**where, "reason": reason})
     for name in (stage.name, "total"):
-        budget, whose = journeys.settings.budgets.get(name), {**where, "stage": name}
+        budget, whose = setting.current.budgets.get(name), {**where, "stage": name}
         if budget is not None:
             instruments.record(metrics.TRADING_STAGE_BUDGET, budget, whose)
             instruments.record(metrics.TRADING_STAGE_OVER_BUDGET, 0, whose)
@@ -157,22 +160,33 @@ def _feed(stage: Measured, seconds: float) -> None:
         if feed.outcomes and outcome not in feed.outcomes:
             continue
         value = known.get(feed.source, labels.get(feed.source))
-        if isinstance(value, int | float):
-            instruments.record(feed.metric, value, labels)
-        elif value is not None:  # a text, or no finite number: `plain` has written it as a text
-            failed(_METRICS.site, ValueError(f"{feed.metric.name} cannot take {value!r:.40}"))
-    _feed_age(stage)
+        if value is not None:
+            instruments.record(feed.metric, value, labels, _METRICS.site)
+    _note_event(stage)
 
 
-def _feed_age(stage: Measured) -> None:
-    """In live mode, how old the newest market event is by the wall clock."""
+def _note_event(stage: Measured) -> None:
+    """In live mode, keep the time of the newest market event of the feed."""
     event_time = stage.values.get("event_time")
-    if not stage.definition.begins or journeys.settings.mode != "live" or event_time is None:
+    if not stage.definition.begins or setting.current.mode != "live" or event_time is None:
         return
-    age = time.time() - epoch_seconds(event_time)
-    if not math.isnan(age):
-        feed = {"feed": stage.values.get("symbol")}
-        instruments.record(metrics.TRADING_FEED_AGE, max(0.0, age), feed)
+    now, happened = time.time(), epoch_seconds(event_time)
+    if not math.isfinite(happened):
+        return
+    if happened > now + _AHEAD:
+        failed(_METRICS.site, ValueError("an event time of the future; it is in seconds"))
+    else:
+        within = instruments.bound(metrics.TRADING_FEED_AGE, {"feed": stage.values.get("symbol")})
+        feed = tuple(within.values())
+        if feed not in _newest:
+            instruments.open_room(metrics.TRADING_FEED_AGE.room)
+        _newest[feed] = max(_newest.get(feed, -math.inf), min(happened, now))
+
+
+def _feed_ages() -> dict[tuple[str, ...], float]:
+    """By feed, how old its newest event is now by the wall clock; it ages while none comes."""
+    now = time.time()
+    return {feed: max(0.0, now - newest) for feed, newest in list(_newest.items())}
 
 
 def _active() -> dict[tuple[str, ...], float]:
@@ -192,9 +206,11 @@ def reset() -> None:
     _ends.clear()
     _recorded.clear()
     _introduced.clear()
+    _newest.clear()
     tracer.cache_clear()
 
 
-instruments.observe(metrics.TRADING_STAGE_ACTIVE, _active)
+readings.observe(metrics.TRADING_STAGE_ACTIVE, _active)
+readings.observe(metrics.TRADING_FEED_AGE, _feed_ages)
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=reset)

@@ -14,13 +14,14 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from tradespan import current
 from tradespan import journey as journeys
+from tradespan import settings as setting
+from tradespan.decorate import Managed
 from tradespan.guard import guard
 from tradespan.journey import Journey
 from tradespan.semconv import attributes as names
 from tradespan.semconv.model import Outcome, StageDefinition
 from tradespan.semconv.stages import COMMON_FEEDS, LABELS, STAGES
 from tradespan.stages import arrival, live, measure
-from tradespan.stages.decorate import Managed
 from tradespan.stages.outcome import FAILED, outcome_of
 from tradespan.stages.values import epoch_seconds, plain, text
 
@@ -152,7 +153,7 @@ class Stage(Managed):
                 context.attach(self._inside)
 
     def _begin(self) -> None:
-        if not journeys.settings.enabled:
+        if not setting.current.enabled:
             return
         if self.journey is not None:  # used a second time
             self.values, self.nested, self.outcome, self._retried = (

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from tradespan.guard import guard
 from tradespan.recorders import spending
 from tradespan.recorders.prices import warm
-from tradespan.recorders.usage import read
+from tradespan.recorders.usage import Usage, told
 from tradespan.stages.stage import NO_CARRIER, Stage
 
 _USAGE = guard("stage.usage")
@@ -20,7 +20,7 @@ class Signal(Stage):
     """The stage that begins a journey; see `signal`."""
 
     def confidence(self, value: float) -> Self:
-        """How sure the model is, 0 to 1."""
+        """How sure the model is, 0 to 1; a percentage is taken, and lies above every bucket."""
         return self.set(confidence=value)
 
 
@@ -48,16 +48,18 @@ class Validation(Stage):
 
         Arguments:
             answer: of OpenAI, Anthropic, Ollama or a server that speaks like one, as an object or
-                a dict. The same answer noted twice counts once.
+                a dict. The same answer noted twice counts once. One that tells of no usage counts
+                as unpriced; an error or one piece of a stream counts as nothing.
             figures: what it does not tell, or tells wrongly: `model=`, `input_tokens=`,
                 `output_tokens=`, `cache_read_tokens=`, `cache_write_tokens=`, `seconds=` of work,
                 `provider=`, `cost_usd=`.
         """
         with _USAGE:
             cost = figures.pop("cost_usd", None)
-            used = read(answer, **{k: v for k, v in figures.items() if v is not None})
-            if used is not None:
-                spending.note(self, used, cost)
+            figures = {k: v for k, v in figures.items() if v is not None}
+            used = told(answer, **figures)
+            if used is not None or cost is not None:
+                spending.note(self, used or Usage(figures.get("model", "")), cost)
         return self
 
 

@@ -78,6 +78,22 @@ def test_the_usage_of_an_answer_is_priced_once(telemetry: Any) -> None:
     assert telemetry.total("ai_api_cost", model_name="haiku") == 0.25
 
 
+def test_an_answer_without_usage_is_unpriced(telemetry: Any) -> None:
+    """Unless its cost was told; a piece of a stream leaves that to what follows."""
+    answer = {"model": "haiku", "choices": []}
+    with agents.request("haiku") as request:
+        request.usage({**answer, "object": "chat.completion.chunk"})
+    assert telemetry.metric("ai_api_unpriced") == []
+    with agents.request("haiku", cost_usd=0.25) as request:
+        request.usage({**answer, "object": "chat.completion.chunk"})
+        request.usage(answer)
+    assert telemetry.total("ai_api_unpriced", model_name="haiku") == 0
+    with agents.request("haiku") as request:
+        request.usage(answer)
+    assert telemetry.total("ai_api_unpriced", model_name="haiku") == 1
+    assert telemetry.total("ai_api_cost", model_name="haiku") == 0.25
+
+
 def test_an_answer_told_of_twice_counts_once(telemetry: Any) -> None:
     """By the stage and by the request in it; its tokens and cost stand on the stage."""
     answer = {

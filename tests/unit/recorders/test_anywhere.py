@@ -99,13 +99,13 @@ def test_without_an_sdk_nothing_happens() -> None:
 
 def test_an_sdk_that_comes_later_sees_what_follows() -> None:
     """Instruments that were made before it work then; totals have lost nothing."""
-    assert run(BEFORE_THE_SDK) == "[4] [1]"
+    assert run(BEFORE_THE_SDK) == "[4.0] [1.0]"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_worker_counts_its_own() -> None:
     """Even when another thread of the parent held our locks at that moment."""
-    assert run(FORKED) == "[2] [1] True"
+    assert run(FORKED) == "[2.0] [1.0] True"
 
 
 def test_from_threads(telemetry: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -21,8 +22,10 @@ def test_hits_by_layer_and_misses(telemetry: Any) -> None:
     assert telemetry.total("cache_misses") == 2
 
 
-@pytest.mark.parametrize(("hits", "misses", "rate"), [(95, 5, 0.95), (0, 5, 0.0), (0, 0, None)])
-def test_the_hit_rate(telemetry: Any, hits: int, misses: int, rate: float | None) -> None:
+@pytest.mark.parametrize(
+    ("hits", "misses", "rate"), [(95, 5, 0.95), (0, 5, 0.0), (0, 0, None), (Decimal(3), 1.0, 0.75)]
+)
+def test_the_hit_rate(telemetry: Any, hits: Any, misses: Any, rate: float | None) -> None:
     """A share of both, unset where there was nothing; no hit is counted by it."""
     features.hit_rate(hits, misses)
     assert telemetry.last("cache_hit_rate") == rate

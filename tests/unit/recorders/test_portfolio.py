@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tradespan.recorders import portfolio
+from tradespan import settings as setting
+from tradespan.recorders import agents, portfolio
+from tradespan.settings import Settings
+
+
+class Ticker(Enum):
+    """As trading code has it."""
+
+    AAPL = "AAPL"
 
 
 def test_a_trade_is_counted_and_told(telemetry: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -47,16 +56,22 @@ def test_tickers_that_are_named_stand_at_zero(telemetry: Any) -> None:
     assert found == dict.fromkeys(("buy", "sell", "short", "cover"), 0)
 
 
+@pytest.mark.parametrize(
+    ("tickers", "found"), [("AAPL", {"AAPL"}), (None, set()), ((Ticker.AAPL, "B"), {"AAPL", "B"})]
+)
+def test_one_ticker_or_none(telemetry: Any, tickers: Any, found: set[str]) -> None:
+    """A text is one and not its letters; the room is opened without any as well."""
+    portfolio.open(tickers=tickers)
+    agents.open(tickers=tickers)
+    assert {p.labels["ticker"] for p in telemetry.metric("trades")} == found
+    assert telemetry.metric("agent_analyses")
+
+
 def test_the_users_limit_of_symbols_holds_for_tickers(
     telemetry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TRADESPAN_SYMBOL_LIMIT bounds both words for what is traded."""
-    from tradespan import distro, instruments, journey
-    from tradespan.settings import Settings
-
-    monkeypatch.setattr(instruments, "_limits", dict(instruments._limits))
-    monkeypatch.setattr(journey, "settings", Settings(symbol_limit=2))
-    distro.bound_the_metrics()
+    monkeypatch.setattr(setting, "current", Settings(symbol_limit=2))
     for ticker in ("A", "B", "C", "D"):
         portfolio.trade(ticker, "buy")
     assert telemetry.total("trades", ticker="other") == 2

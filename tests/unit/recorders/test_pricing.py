@@ -6,13 +6,15 @@ import json
 import logging
 import math
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tradespan
-from tradespan import journey
+from tradespan import guard
+from tradespan import settings as setting
 from tradespan.recorders import agents, prices, pricing, spending
 from tradespan.recorders.usage import Usage
 from tradespan.settings import ConfigError, Settings
@@ -44,7 +46,7 @@ def _fresh(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     spending.reset()
     monkeypatch.setattr(prices, "_told", set())
     monkeypatch.setattr(prices, "_asked", {})
-    monkeypatch.setattr(journey, "settings", Settings(mode="replay", mode_given=True, prices=OWN))
+    monkeypatch.setattr(setting, "current", Settings(mode="replay", mode_given=True, prices=OWN))
 
 
 @pytest.fixture
@@ -79,7 +81,11 @@ def test_declared_prices(usage: Usage, expected: float | None) -> None:
         ("claude-sonnet-4-0", {"cache_read_tokens": 500, "cache_write_tokens": 100}, 0.003225),
         ("gpt-4o-mini", {"url": "https://api.openai.com:443"}, 0.00021),
         ("gpt-4o-mini", {"url": "http://127.0.0.1:8000"}, None),
+        ("gpt-4o-mini", {"url": "http://::1:8080"}, None),
+        ("gpt-4o-mini", {"url": "localhost:8000"}, None),
+        ("gpt-4o-mini", {"url": "http://[bad"}, None),
         ("gpt-4o-mini", {"provider": "ollama"}, None),
+        ("deepseek-r1", {"provider": "vllm"}, None),
         ("deepseek-r1:8b", {}, None),
         ("phi4:latest", {}, None),
         ("no-such-model", {}, None),
@@ -101,6 +107,56 @@ def test_names_that_nobody_knows_stay_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert len(prices._asked) == 10
 
 
+@pytest.mark.usefixtures("vendors")
+def test_one_odd_call_spoils_no_other(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usage that genai-prices refuses is no word about its model."""
+    import genai_prices
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("cache_read_tokens is more than input_tokens")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(genai_prices, "calc_price", refuse)
+        assert pricing.spend("gpt-4o-mini", input_tokens=1000, output_tokens=100) is None
+    assert pricing.spend("gpt-4o-mini", input_tokens=-1, output_tokens=100) is None
+    found = pricing.spend("gpt-4o-mini", input_tokens=1000, output_tokens=100)
+    assert found == pytest.approx(0.00021)
+    assert telemetry.total("ai_api_unpriced", model_name="gpt-4o-mini") == 2
+
+
+@pytest.mark.usefixtures("vendors")
+def test_an_input_without_its_cache(telemetry: Any) -> None:
+    """More tokens of a cache than of input: the vendor counts them beside it; they are added."""
+    spending.note_span(
+        {
+            "gen_ai.usage.input_tokens": 12,
+            "gen_ai.usage.output_tokens": 300,
+            "gen_ai.usage.cache_read.input_tokens": 2000,
+            "gen_ai.response.model": "claude-sonnet-4-20250514",
+            "gen_ai.provider.name": "anthropic",
+        },
+        "",
+    )
+    assert telemetry.total("ai_api_tokens", token_type="input") == 2012
+    assert telemetry.total("ai_api_cost") == pytest.approx(12 * 3e-6 + 2000 * 3e-7 + 300 * 15e-6)
+
+
+def test_a_price_list_that_fails_costs_no_tokens(
+    telemetry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call is there, unpriced, and the failure is counted."""
+
+    def fail(_: Usage) -> float:
+        raise RuntimeError("no table")
+
+    monkeypatch.setattr(guard, "strict", False)
+    monkeypatch.setattr(prices, "known", fail)
+    assert pricing.spend("gpt-5", input_tokens=10, output_tokens=1) is None
+    assert telemetry.total("ai_api_tokens", model_name="gpt-5") == 11
+    assert telemetry.total("ai_api_unpriced", model_name="gpt-5") == 1
+    assert guard.failures["pricing.price"] == 1
+
+
 def test_without_the_extra_everything_else_goes_on(
     telemetry: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,13 +174,60 @@ def test_without_the_extra_everything_else_goes_on(
 
 @pytest.mark.parametrize(
     ("cost", "priced"),
-    [(0.25, True), (0, True), (-1.0, False), (math.nan, False), (math.inf, False)],
+    [
+        (0.25, True),
+        (0, True),
+        (Decimal("0.25"), True),
+        ("0.25", True),
+        (-1.0, False),
+        (math.nan, False),
+        (math.inf, False),
+        (Decimal("NaN"), False),
+        ("much", False),
+        pytest.param(10**400, False, id="huge"),
+        (object(), False),
+    ],
 )
-def test_a_cost_that_the_caller_knows(telemetry: Any, cost: float, priced: bool) -> None:
-    """It is taken, unless it is none: a counter never goes down."""
-    assert pricing.spend("gpt-4o", cost_usd=cost) == (cost if priced else None)
+def test_a_cost_that_the_caller_knows(telemetry: Any, cost: Any, priced: bool) -> None:
+    """It is taken, unless it is none, which is counted: a counter never goes down."""
+    assert pricing.spend("gpt-4o", cost_usd=cost) == (float(cost) if priced else None)
     assert telemetry.total("ai_api_unpriced") == (not priced)
-    assert telemetry.total("ai_api_cost", model_name="gpt-4o") == (cost if priced else 0)
+    assert telemetry.total("ai_api_cost", model_name="gpt-4o") == (float(cost) if priced else 0)
+    assert guard.failures["pricing.spend"] == (not priced)
+
+
+@pytest.mark.parametrize("costs", [(Decimal("0.01"), 0.02, 1), (0.02, Decimal("0.01"), 1)])
+def test_costs_of_several_types_add_up(telemetry: Any, costs: tuple[Any, ...]) -> None:
+    """The SDK cannot add a Decimal and a float: each arrives as a float, in any order."""
+    for cost in costs:
+        assert pricing.spend("gpt-4o", cost_usd=cost) == float(cost)
+    with tradespan.validation(model="gpt-4o") as v:
+        v.usage(ANSWER, cost_usd=Decimal("0.5")).usage(cost_usd=0.25)
+    assert telemetry.total("ai_api_cost", model_name="gpt-4o") == pytest.approx(1.78)
+    assert telemetry.total("ai_api_unpriced") == 0
+    assert telemetry.span("validation").attributes["trading.cost.usd"] == 0.75
+
+
+@pytest.mark.parametrize(
+    "tokens", [math.nan, -3, math.inf, "many", object(), pytest.param(10**400, id="huge"), [1]]
+)
+def test_a_figure_that_is_none_loses_only_itself(telemetry: Any, tokens: Any) -> None:
+    """What is left is recorded, the call is unpriced, and the failure is counted."""
+    assert pricing.spend("who-knows", input_tokens=tokens, output_tokens=5) is None
+    with tradespan.validation(model="who-knows") as v:
+        v.usage(input_tokens=tokens)
+    assert telemetry.metric("ai_api_tokens", model_name="who-knows", token_type="input") == []
+    assert telemetry.total("ai_api_tokens", model_name="who-knows", token_type="output") == 5
+    assert telemetry.total("ai_api_unpriced", model_name="who-knows") == 2
+    assert guard.failures["pricing.usage"] == 2
+
+
+@pytest.mark.parametrize("tokens", ["1000", 1000.0, Decimal(1000)])
+def test_a_figure_of_another_type(telemetry: Any, tokens: Any) -> None:
+    """As every recorder takes it."""
+    assert pricing.spend("gpt-4o", input_tokens=tokens) == pytest.approx(0.001)
+    assert telemetry.total("ai_api_tokens", model_name="gpt-4o", token_type="input") == 1000
+    assert not guard.failures
 
 
 def test_several_calls_of_one_stage_add_up(telemetry: Any) -> None:
@@ -146,6 +249,18 @@ def test_several_calls_of_one_stage_add_up(telemetry: Any) -> None:
     assert telemetry.total("ai_api_cost", model_name="llama3.2:3b") == pytest.approx(0.0005)
     assert telemetry.total("ai_api_unpriced", model_name="who-knows") == 1
     assert telemetry.metric("ai_api_cost", model_name="who-knows") == []
+
+
+def test_an_answer_without_usage_is_a_call(telemetry: Any) -> None:
+    """It counts as unpriced once; pieces of a stream, errors and nothing are no calls."""
+    piece = {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": [], "usage": None}
+    with tradespan.validation(model="gpt-4o") as v:
+        v.usage(piece).usage({"error": "overloaded"}).usage(None).usage(None, model="gpt-4o")
+        assert telemetry.metric("ai_api_unpriced") == []
+        for _ in range(2):
+            v.usage({"id": "chatcmpl-ffffffffffffffffffff", "model": "gpt-4o", "choices": []})
+    assert telemetry.total("ai_api_unpriced", model_name="gpt-4o") == 1
+    assert telemetry.span("validation").attributes["trading.cost.unpriced"] == 1
 
 
 def test_unpriced_is_not_zero(telemetry: Any) -> None:
@@ -175,8 +290,7 @@ def test_a_short_id_outside_a_journey_is_no_id(telemetry: Any) -> None:
 
 
 def test_usage_never_raises(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer whose attributes raise, unknown figures, and no price list that can be read."""
-    from tradespan import guard
+    """An answer whose attributes raise, and unknown figures."""
 
     class Hostile:
         def __getattr__(self, name: str) -> Any:
@@ -185,9 +299,7 @@ def test_usage_never_raises(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(guard, "strict", False)
     with tradespan.validation() as v:
         v.usage(Hostile()).usage(no_such_figure=1)
-        monkeypatch.setattr(journey, "settings", Settings(mode="replay", prices="/no/such/file"))
-        v.usage(ANSWER)
-    assert guard.failures["stage.usage"] == 3
+    assert guard.failures["stage.usage"] == 2
     assert telemetry.span("validation").attributes["trading.outcome"] == "ok"
 
 
@@ -210,7 +322,7 @@ def test_many_threads_lose_nothing(telemetry: Any) -> None:
 
 def test_switched_off(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """TRADESPAN=off records nothing."""
-    monkeypatch.setattr(journey, "settings", Settings(enabled=False))
+    monkeypatch.setattr(setting, "current", Settings(enabled=False))
     assert pricing.spend("gpt-4o", cost_usd=1.0) is None
     assert telemetry.metric("ai_api_cost") == []
 
@@ -235,10 +347,39 @@ def test_prices_from_a_file_or_inline(tmp_path: Path) -> None:
     assert prices.declared(" ") == {}
 
 
+def test_prices_that_cannot_be_read(
+    telemetry: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    """Said once and not tried again; calls count as unpriced with their tokens, vendors' too."""
+    file = tmp_path / "prices.yaml"
+    monkeypatch.setattr(setting, "current", Settings(mode="replay", prices=str(file)))
+    with caplog.at_level(logging.WARNING, "tradespan"):
+        pricing.open()
+        assert pricing.spend("gpt-4o-mini", input_tokens=10, output_tokens=1) is None
+        file.write_text("gpt-4o-mini: {per_million_input: 1}")
+        assert pricing.spend("gpt-4o-mini", input_tokens=10, output_tokens=1) is None
+        assert pricing.cost_usd("gpt-4o-mini", 10, 1) is None
+        assert pricing.spend("gpt-4o-mini", cost_usd=0.5) == 0.5
+        with tradespan.validation(model="llama3.2:3b") as v:
+            v.usage(OLLAMA)
+    (line,) = caplog.messages
+    assert "the prices of models are not applied" in line
+    assert str(file)[:40] in line
+    assert telemetry.total("ai_api_tokens", model_name="gpt-4o-mini") == 22
+    assert telemetry.total("ai_api_unpriced", model_name="gpt-4o-mini") == 2
+    assert telemetry.total("ai_api_unpriced", model_name="llama3.2:3b") == 1
+    assert telemetry.span("validation").attributes["trading.cost.unpriced"] == 1
+    assert not guard.failures
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ("/no/such/file.yaml", "no file that can be read"),
+        ("~nobody-of-this-name/prices.yaml", "no file that can be read"),
         ("{a: {per_hour: 1}", "neither YAML nor JSON"),
         ("{a: 3}", "TRADESPAN_PRICES: a=3"),
         ("{a: {per_day: 1}}", "some of per_hour"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tradespan import guard, instruments, journey, recorders
+from tradespan import guard, readings, recorders
+from tradespan import settings as setting
 from tradespan.recorders.room import Room, Timer, Totals
 from tradespan.semconv import metrics
 from tradespan.settings import Settings
@@ -58,7 +61,7 @@ def test_switched_off_nothing_is_recorded(
     telemetry: Any, monkeypatch: pytest.MonkeyPatch, enabled: bool
 ) -> None:
     """TRADESPAN=off holds for the recorders too."""
-    monkeypatch.setattr(journey, "settings", Settings(enabled=enabled))
+    monkeypatch.setattr(setting, "current", Settings(enabled=enabled))
     recorders.portfolio.open(tickers=["AAPL"])
     recorders.portfolio.trade("AAPL", "buy", 1, 1)
     recorders.voice.open()
@@ -95,6 +98,37 @@ def test_what_rises_does_not_fall(telemetry: Any, metric: Any) -> None:
     assert guard.failures["recorders.portfolio"] == 1
 
 
+def test_a_timer_as_a_decorator(telemetry: Any) -> None:
+    """Each call is timed, its error told; functions, coroutines and generators keep their kind."""
+    seen: list[Any] = []
+    timer = Timer(ROOM.guard, lambda seconds, error: seen.append((seconds >= 0, type(error))))
+
+    @timer
+    def plain(x: int) -> float:
+        return 1 / x
+
+    @timer
+    async def later() -> str:
+        await asyncio.sleep(0)
+        return "done"
+
+    @timer
+    def several() -> Iterator[int]:
+        yield from (1, 2)
+
+    async def both() -> list[str]:
+        return await asyncio.gather(later(), later())
+
+    assert plain(2) == 0.5
+    with pytest.raises(ZeroDivisionError):
+        plain(0)
+    assert asyncio.run(both()) == ["done", "done"]
+    assert list(several()) == [1, 2]
+    nothing = type(None)
+    assert [kind for _, kind in seen] == [nothing, ZeroDivisionError, nothing, nothing, nothing]
+    assert all(timed for timed, _ in seen)
+
+
 def test_a_timer_counts_once(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the monotonic clock: the wall clock may jump within the block."""
     seen: list[float] = []
@@ -125,7 +159,7 @@ def test_a_failure_at_the_end_of_a_timer_stays_with_us(
 
 def test_totals_take_numbers_only(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is none leaves the total as it was."""
-    monkeypatch.setattr(instruments, "_observed", {})
+    monkeypatch.setattr(readings, "_observed", {})
     totals = Totals(Room("exchange"), metrics.TRADING_EXECUTED_TRADES)
     totals.add(metrics.TRADING_EXECUTED_TRADES, 2)
     for bad in (float("nan"), "many", float("inf")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,6 +20,35 @@ def test_the_kill_switch(telemetry: Any) -> None:
     assert telemetry.last("kill_switch_status") == 0
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [("off", 0), ("0", 0), (b"0", 0), (" False ", 0), ("no", 0), ("on", 1), (b"1", 1), ("TRUE", 1)],
+)
+def test_the_kill_switch_by_a_word(telemetry: Any, told: Any, shown: int) -> None:
+    """As Redis and the environment have it."""
+    safety.kill_switch(not shown)
+    safety.kill_switch(told)
+    assert telemetry.last("kill_switch_status") == shown
+
+
+def test_a_word_that_is_neither_leaves_the_kill_switch(telemetry: Any) -> None:
+    """And is counted; None is not told at all."""
+    safety.kill_switch(True)
+    for told in ("", "maybe", None):
+        safety.kill_switch(told)  # type: ignore[arg-type]
+    assert telemetry.last("kill_switch_status") == 1
+    assert telemetry.last("tradespan.telemetry.failures", site="recorders.safety") == 2
+
+
+@pytest.mark.parametrize(("passed", "results"), [(None, []), ("fail", []), ("false", ["fail"])])
+def test_a_check_nobody_knows_the_result_of(telemetry: Any, passed: Any, results: Any) -> None:
+    """It is neither kept nor violated."""
+    safety.check("r", passed)
+    found = [p.labels["result"] for p in telemetry.metric("constitution_checks") if p.value]
+    assert found == results
+    assert telemetry.total("constitution_violations") == len(results)
+
+
 def test_checks_and_violations(telemetry: Any) -> None:
     """A check that did not pass is a violation too; one that passed lets it begin at 0."""
     safety.check("max_position_size", passed=True)
@@ -30,10 +60,13 @@ def test_checks_and_violations(telemetry: Any) -> None:
     assert telemetry.total("constitution_violations", **rule) == 1
 
 
-@pytest.mark.parametrize(("told", "shown"), [(-8.0, -8.0), (8.0, -8.0), (0, 0.0)])
-def test_a_drawdown_is_never_positive(telemetry: Any, told: float, shown: float) -> None:
-    """With or without its sign, it is a fall."""
+@pytest.mark.parametrize(
+    ("told", "shown"), [(-8.0, -8.0), (8.0, -8.0), (0, 0.0), (Decimal("8.5"), -8.5), ("8", -8.0)]
+)
+def test_a_drawdown_is_never_positive(telemetry: Any, told: Any, shown: float) -> None:
+    """With or without its sign, it is a fall; None leaves it."""
     safety.drawdown(told)
+    safety.drawdown(None)
     assert telemetry.last("max_drawdown_pct") == shown
 
 

@@ -62,8 +62,8 @@ def test_drift_goes_on_under_a_new_provider(telemetry: Any) -> None:
     assert telemetry.last("training_policy_drift_score_volume") == 0.3
 
 
-@pytest.mark.parametrize("name", ["", "---", "é", "x" * 61])
-def test_a_feature_needs_a_name(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "---", "é", "x" * 61, None, 5, []])
+def test_a_feature_needs_a_name(name: Any) -> None:
     """A wrong declaration is said at start."""
     with pytest.raises(ConfigError, match="letters or digits"):
         training.declare_drift(name)

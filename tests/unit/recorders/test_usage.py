@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
-from tradespan.recorders.usage import Usage, read
+from tradespan.recorders.usage import Usage, read, told
 
 OPENAI = {
     "id": "chatcmpl-8f1b2c3d4e5f60718293",
@@ -136,6 +138,67 @@ def test_ollama_that_speaks_like_openai_is_still_local() -> None:
 def test_what_tells_of_no_usage(answer: Any) -> None:
     """Chunks of a stream, errors and rubbish are none."""
     assert read(answer) is None
+
+
+@pytest.mark.parametrize("form", [dict, as_object])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"model": "gpt-5", "choices": []}, Usage("gpt-5")),
+        ({"model": "m", "type": "message", "content": []}, Usage("m", provider="anthropic")),
+        ({"model": "gpt-5", "object": "response", "id": "resp_1"}, Usage("gpt-5", id="resp_1")),
+        ({"model": "phi4", "done": True}, Usage("phi4")),
+        ({}, Usage()),
+        ({"model": "gpt-5", "object": "chat.completion.chunk", "choices": []}, None),
+        ({"model": "gpt-5", "object": "text_completion"}, None),
+        ({"type": "message_start", "message": {"model": "m"}}, None),
+        ({"type": "message_delta", "usage": {"output_tokens": 15}}, None),
+        ({"type": "content_block_delta"}, None),
+        ({"type": "response.output_text.delta"}, None),
+        ({"type": "ping"}, None),
+        ({"model": "phi4", "response": "x", "done": False}, None),
+        ({"content": "x", "stop": False}, None),
+        ({"error": "overloaded"}, None),
+        ({"object": "error", "message": "overloaded"}, None),
+    ],
+)
+def test_a_whole_answer_without_usage(
+    form: Any, answer: dict[str, Any], expected: Usage | None
+) -> None:
+    """It is a call of which nothing is known; errors and the pieces of a stream are none."""
+    assert told(form(answer)) == expected
+    assert read(form(answer)) is None
+
+
+def test_nothing_is_told_of_nothing() -> None:
+    """A name alone is no call; a figure is one, even where it is wrong."""
+    assert told(None) is None
+    assert told(None, model="gpt-4o", input_tokens=None) is None
+    assert told({"error": "overloaded"}, model="gpt-4o") is None
+    assert told(None, model="gpt-4o", input_tokens=-1) == Usage("gpt-4o")
+
+
+def test_more_cache_than_input() -> None:
+    """The input that a vendor counts without its cache has it added, once."""
+    found = Usage("m", 10, 5, 30, 20)
+    assert found.input_tokens == 60
+    assert replace(found, url="http://127.0.0.1").input_tokens == 60
+    assert Usage("m", 50, 5, 30, 20).input_tokens == 50
+    usage = {"prompt_tokens": 40, "prompt_tokens_details": {"cached_tokens": 30}}
+    usage["prompt_tokens_details"]["cache_write_tokens"] = 20
+    assert read({"usage": usage}) == Usage("", 90, None, 30, 20)
+
+
+def test_names_of_any_type() -> None:
+    """What nobody named is empty, enums go by their value, and nothing is long."""
+
+    class Model(Enum):
+        GPT = "gpt-4o"
+
+    odd: Any = None
+    assert Usage(odd).model == ""
+    assert Usage(Model.GPT).model == "gpt-4o"  # type: ignore[arg-type]
+    assert len(Usage("m" * 100_000).model) == 256
 
 
 def test_the_caller_knows_better() -> None:

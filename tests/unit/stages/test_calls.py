@@ -8,6 +8,7 @@ import math
 import typing
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -126,6 +127,19 @@ def test_an_unknown_name_is_told_at_once(use: Any, key: str) -> None:
     assert caught.value.key == key
     assert caught.value.value == "nonsense"
     assert caught.value.hint.startswith("one of ")
+
+
+@pytest.mark.parametrize("name", [["x"], None, {}])
+def test_a_name_that_is_no_text_is_told_too(name: Any) -> None:
+    """As one that does not exist, and not as an error of ours."""
+    with pytest.raises(ConfigError, match="one of "):
+        tradespan.value(name, 1)
+
+
+def test_a_label_is_an_enums_value(telemetry: Any) -> None:
+    """As it is by the recorders."""
+    tradespan.count("order_precision_errors", symbol=Enum("Symbol", {"BTC": "BTC-USD"}).BTC)
+    assert telemetry.total("order_precision_errors", symbol="BTC-USD") == 1
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e308, -1, True])

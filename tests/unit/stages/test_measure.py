@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 import tradespan
-from tradespan import guard, journey
+from tradespan import guard
+from tradespan import settings as setting
 from tradespan.export.timing import note_remote
 from tradespan.settings import Settings
 from tradespan.stages import measure
@@ -44,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def settle(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     """Settings of this process, with these changes."""
-    monkeypatch.setattr(journey, "settings", replace(journey.settings, **changes))
+    monkeypatch.setattr(setting, "current", replace(setting.current, **changes))
 
 
 def handed_off(**signal: Any) -> dict[str, str]:
@@ -436,6 +438,50 @@ def test_feed_age(
     assert telemetry.last("trading.feed.age", feed="BTC-USD") == age
 
 
+def feed_age(telemetry: Any, feed: str) -> Any:
+    """What the gauge shows now, None where it shows nothing."""
+    telemetry.points.clear()
+    return telemetry.last("trading.feed.age", feed=feed)
+
+
+def test_a_feed_ages_while_nothing_comes(
+    telemetry: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A silent feed is what the gauge is for; the next event makes it fresh again."""
+    settle(monkeypatch, mode="live")
+    for symbol in ("BTC-USD", "ETH-USD"):
+        with tradespan.signal(symbol=symbol, event_time=time.time() - 1):
+            pass
+    clock.tick(3000)
+    with tradespan.signal(symbol="ETH-USD", event_time=time.time()):
+        pass
+    assert [feed_age(telemetry, feed) for feed in ("BTC-USD", "ETH-USD")] == [4.0, 0.0]
+
+
+def test_a_late_event_makes_no_feed_older(
+    telemetry: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest counts, in whatever order they come; one said to be ahead came now."""
+    settle(monkeypatch, mode="live")
+    for event_time in (time.time() + 3600, time.time() - 3600):
+        with tradespan.signal(symbol="BTC-USD", event_time=event_time):
+            pass
+    clock.tick(2000)
+    assert feed_age(telemetry, "BTC-USD") == 2.0
+
+
+def test_milliseconds_are_no_event_time(
+    telemetry: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time of the far future would be fresh for ever: it is a failure, and told nowhere else."""
+    settle(monkeypatch, mode="live")
+    for event_time in (time.time() * 1000, math.inf, math.nan):
+        with tradespan.signal(symbol="BTC-USD", event_time=event_time):
+            pass
+    assert feed_age(telemetry, "BTC-USD") is None
+    assert guard.failures == {"stage.metrics": 1}
+
+
 def test_event_time_is_never_subtracted_from_the_wall_clock_in_a_replay(telemetry: Any) -> None:
     """A bar of years ago leaves elapsed and signal-to-fill what the wall clock says."""
     with tradespan.signal(event_time=datetime.now(UTC) - timedelta(days=900)) as s:
@@ -462,13 +508,13 @@ def test_ids_prices_and_free_text_stay_out_of_metrics(telemetry: Any) -> None:
 
 def test_settings_of_nobody(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With settings that nobody ever touched, stages work: pipeline `default`, mode live."""
-    monkeypatch.setattr(journey, "settings", Settings())
+    monkeypatch.setattr(setting, "current", Settings())
     with contextlib.suppress(ValueError), tradespan.signal():
         raise ValueError
     assert telemetry.total("trading.pipeline.duration", pipeline="default", outcome="error") == 1
 
 
-@pytest.mark.parametrize("confidence", [float("nan"), float("inf"), "high", Decimal("NaN")])
+@pytest.mark.parametrize("confidence", [float("nan"), float("inf"), "high", Decimal("NaN"), -1])
 def test_a_value_that_is_no_number_is_counted_and_left_out(telemetry: Any, confidence: Any) -> None:
     """NaN in a sum would make all of it NaN; the failure is counted, the others are recorded."""
     for value in (0.5, confidence):

@@ -19,7 +19,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.trace import SpanKind, StatusCode
 
 import tradespan
-from tradespan import guard, journey
+from tradespan import guard
+from tradespan import settings as setting
 from tradespan.settings import Settings
 from tradespan.stages import live
 
@@ -479,7 +480,7 @@ def test_a_failure_at_the_beginning_leaves_a_usable_stage(
 
 def test_switched_off_nothing_is_made(telemetry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With TRADESPAN=off the blocks run as if we were not there, whatever SDK stands there."""
-    monkeypatch.setattr(journey, "settings", Settings(enabled=False))
+    monkeypatch.setattr(setting, "current", Settings(enabled=False))
     with tradespan.signal(symbol="BTC-USD") as s:
         s.confidence(0.5)
         assert tradespan.inject({"a": "b"}) == {"a": "b"}

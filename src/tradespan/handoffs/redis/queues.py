@@ -11,11 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tradespan import instruments
+from tradespan import instruments, readings
 from tradespan.guard import guard
 from tradespan.handoffs.quiet import Outage, unseen
 from tradespan.handoffs.redis import connection, hooks, streams
 from tradespan.semconv import metrics
+from tradespan.semconv.model import Metric
 
 log = logging.getLogger("tradespan")
 
@@ -23,6 +24,11 @@ _COUNTED = 1000  # entries that are counted one by one where Redis does not know
 _FIRST_CLIENT = 0.2  # seconds between looks for the service's own client
 _EARLIEST_MS = 946_684_800_000  # the year 2000: an id before it is not made of the wall clock
 _POLL = guard("redis.watch")
+_MEASURED = (
+    metrics.TRADING_QUEUE_DEPTH,
+    metrics.TRADING_QUEUE_OLDEST_AGE,
+    metrics.TRADING_QUEUE_RATE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Reading:
 
 class Watch:
     """A daemon thread that asks Redis and sets the gauges; stands up again after a fork.
+
+    What is not measured is not shown: in an outage, and after the end, the series end.
 
     Arguments:
         stream: key of the stream.
@@ -70,9 +78,10 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; the gauges keep what was last exported."""
+        """End, and with it the series."""
         self._stopped.set()
         self._thread.join(5)
+        self._forget()
         _watches.pop((self._stream, self._group), None)
 
     def poll(self) -> bool:
@@ -87,6 +96,7 @@ class Watch:
                     self._record(reading, time.monotonic())
             except Exception as error:
                 self._client = self._before = None
+                self._forget()
                 self._outage.failed(error)
             else:
                 self._outage.over()
@@ -104,16 +114,23 @@ class Watch:
         return make() if make else None
 
     def _record(self, now: Reading, at: float) -> None:
-        instruments.record(metrics.TRADING_QUEUE_DEPTH, now.depth, self._labels)
+        instruments.record(metrics.TRADING_QUEUE_DEPTH, now.depth, self._labels, _POLL.site)
         if now.oldest_ms is None or now.oldest_ms >= _EARLIEST_MS:
             age = max(0.0, time.time() - now.oldest_ms / 1e3) if now.oldest_ms else 0.0
-            instruments.record(metrics.TRADING_QUEUE_OLDEST_AGE, age, self._labels)
+            instruments.record(metrics.TRADING_QUEUE_OLDEST_AGE, age, self._labels, _POLL.site)
+        else:
+            self._forget(metrics.TRADING_QUEUE_OLDEST_AGE)
         if self._before is not None:
             before, then = self._before
             added = self._added(before, now)
             rate = max(0, added) / max(at - then, 1e-3)
-            instruments.record(metrics.TRADING_QUEUE_RATE, rate, self._labels)
+            instruments.record(metrics.TRADING_QUEUE_RATE, rate, self._labels, _POLL.site)
         self._before = (now, at)
+
+    def _forget(self, *measured: Metric) -> None:
+        with _POLL:
+            for metric in measured or _MEASURED:
+                readings.drop(metric, instruments.bound(metric, self._labels))
 
     def _added(self, before: Reading, now: Reading) -> int:
         if before.added is not None and now.added is not None:
@@ -129,7 +146,7 @@ def watch(stream: str, group: str, interval: float = 5.0, url: str | None = None
     deletions inside the stream) entries are counted, up to 1000 of them. Sets
     `trading.queue.oldest.age`: by the oldest one's id against the wall clock, 0 when there is none;
     left out where ids are not made of the wall clock. Sets `trading.queue.rate`: entries added per
-    second since the reading before. An outage is one warning.
+    second since the reading before. An outage is one warning, and the series end until it is over.
 
     Arguments:
         stream: key of the stream; need not exist yet.

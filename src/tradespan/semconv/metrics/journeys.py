@@ -93,6 +93,7 @@ TRADING_QUEUE_DEPTH: Final = Metric(
     brief="Entries not yet acknowledged; by one owner service, aggregate with max.",
     room="queues",
     attributes=("stream", "group"),
+    observed=True,
 )
 
 TRADING_QUEUE_RATE: Final = Metric(
@@ -102,6 +103,7 @@ TRADING_QUEUE_RATE: Final = Metric(
     brief="Entries added per second; by one owner service, aggregate with max.",
     room="queues",
     attributes=("stream", "group"),
+    observed=True,
 )
 
 TRADING_QUEUE_OLDEST_AGE: Final = Metric(
@@ -111,6 +113,7 @@ TRADING_QUEUE_OLDEST_AGE: Final = Metric(
     brief="Age of the oldest entry not yet acknowledged; by one owner service, aggregate with max.",
     room="queues",
     attributes=("stream", "group"),
+    observed=True,
 )
 
 TRADING_JOURNEY_BEGUN: Final = Metric(
@@ -168,6 +171,7 @@ TRADING_FEED_AGE: Final = Metric(
     brief="Wall clock minus event time of the newest event; live mode only.",
     room="feeds",
     attributes=("feed",),
+    observed=True,
 )
 
 TRADESPAN_TELEMETRY_FAILURES: Final = Metric(

@@ -5,10 +5,15 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 
+from tradespan.guard import guard
+
+log = logging.getLogger("tradespan")
+_SAY = guard("stage.awaitable")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -82,16 +87,27 @@ class Managed:
 
 
 def decorate(block: Block, function: F) -> F:
-    """The function with a fresh block around each call; signature and kind stay as they are."""
-    if inspect.isasyncgenfunction(function):
-        wrapper: Any = _async_generator(block, function)
-    elif inspect.isgeneratorfunction(function):
-        wrapper = _generator(block, function)
-    elif inspect.iscoroutinefunction(function):
-        wrapper = _coroutine(block, function)
-    else:
-        wrapper = _function(block, function)
-    return cast("F", functools.wraps(function)(wrapper))
+    """The function with a fresh block around each call; signature and kind stay as they are.
+
+    A coroutine that a plain function gives back is part of its call.
+    """
+    kinds = (
+        (inspect.isasyncgenfunction, _async_generator),
+        (inspect.isgeneratorfunction, _generator),
+        (inspect.iscoroutinefunction, _coroutine),
+    )
+    shown = (function, getattr(function, "__call__", None))  # noqa: B004 - an instance's may be async
+    around = next((make for is_it, make in kinds if any(map(is_it, shown))), _function)
+    return cast("F", in_place_of(function, around(block, function)))
+
+
+def in_place_of(function: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    """The wrapper with the face of a function, or with all of a callable that is none."""
+    if inspect.isfunction(function):
+        return functools.wraps(function)(wrapper)
+    from tradespan.standin import StandIn  # needs wrapt, which most services need not load
+
+    return StandIn(function, functools.wraps(function, updated=())(wrapper))
 
 
 def _function(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,11 +118,51 @@ def _function(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             one.end(error)
             raise
+        if inspect.iscoroutine(result):
+            return _later(one, result)
+        if hasattr(type(result), "__await__"):
+            with _SAY:
+                name = getattr(function, "__qualname__", type(function).__qualname__)
+                _say_once(f"{function.__module__}.{name}", type(result).__name__)
         one.returned(result)
         one.end()
         return result
 
     return wrapper
+
+
+def _later(block: Block, coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    """A coroutine to be awaited instead, whose end is the block's."""
+    block.pause()
+    waiting = _awaited(_Waiting(block), coroutine)
+    for name in ("__name__", "__qualname__"):
+        setattr(waiting, name, getattr(coroutine, name))
+    return waiting
+
+
+class _Waiting:
+    """A block that waits for the first step; dropped before it, its work was cancelled."""
+
+    def __init__(self, block: Block) -> None:
+        self.block, self.begun = block, False
+
+    def __del__(self) -> None:
+        if not self.begun:
+            self.block.end(GeneratorExit())
+
+
+async def _awaited(waiting: _Waiting, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    waiting.begun = True
+    waiting.block.resume()
+    return await _ended(waiting.block, lambda: coroutine)
+
+
+@functools.lru_cache(maxsize=1000)
+def _say_once(function: str, kind: str) -> None:
+    log.warning(
+        "%s gives back a %s: only the making of it is timed; name the function that does the work",
+        function, kind,
+    )  # fmt: skip
 
 
 def _coroutine(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,8 +175,13 @@ def _coroutine(block: Block, function: Callable[..., Any]) -> Callable[..., Any]
 async def inside(block: Block, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Await one call of a coroutine function inside a block that has not begun."""
     await block.__aenter__()
+    return await _ended(block, functools.partial(function, *args, **kwargs))
+
+
+async def _ended(block: Block, work: Callable[[], Awaitable[Any]]) -> Any:
+    """Await work inside a block that has begun, and end it."""
     try:
-        result = await function(*args, **kwargs)
+        result = await work()
     except BaseException as error:
         block.end(error)
         raise
@@ -130,7 +191,10 @@ async def inside(block: Block, function: Callable[..., Any], *args: Any, **kwarg
 
 
 def _generator(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Attached in each step only: between two steps the consumer's own context stands."""
+    """Attached in each step only: between two steps the consumer's own context stands.
+
+    To stay a generator function, it takes note of wrong arguments at its first step.
+    """
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)  # runs nothing yet

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import gc
 import inspect
+import pickle
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -384,3 +387,186 @@ def test_async_generator_cancelled_in_a_step(telemetry: Any) -> None:
 
     asyncio.run(main())
     assert outcomes(telemetry, "poll") == ["cancelled"]
+
+
+# --- coroutines of plain functions
+
+
+async def _work(symbol: str, seconds: float = 0.0) -> dict[str, str]:
+    with tradespan.stage("inner"):
+        await asyncio.sleep(seconds)
+    return {"symbol": symbol}
+
+
+@tradespan.risk()
+def plain_async(symbol: str, seconds: float = 0.0) -> Any:
+    """As a decorator makes it that wraps a coroutine function in a plain one."""
+    return _work(symbol, seconds)
+
+
+def test_a_coroutine_of_a_plain_function_is_part_of_its_call(telemetry: Any) -> None:
+    """The stage lasts until it is awaited to the end, and what runs in it is nested."""
+
+    async def main() -> None:
+        assert await plain_async("A", 0.05) == {"symbol": "A"}
+        assert tradespan.current_stage() is None
+
+    asyncio.run(main())
+    inner, outer = telemetry.spans
+    assert inner.parent.span_id == outer.context.span_id
+    assert outer.end_time - outer.start_time >= 50_000_000
+    assert outcomes(telemetry) == ["ok"]
+
+
+def test_it_is_a_coroutine_and_any_task_may_await_it(telemetry: Any) -> None:
+    """Until then, and in the one who made it, its stage is not current."""
+
+    async def main() -> None:
+        waiting = plain_async("A")
+        assert inspect.iscoroutine(waiting)
+        assert waiting.__name__ == "_work"
+        assert tradespan.current_stage() is None
+        with tradespan.stage("mine") as mine:
+            made = await asyncio.gather(waiting, asyncio.create_task(plain_async("B")))
+            assert tradespan.current_stage() is mine
+        assert made == [{"symbol": "A"}, {"symbol": "B"}]
+
+    asyncio.run(main())
+    assert outcomes(telemetry) == ["ok", "ok"]
+
+
+def test_its_exceptions_and_its_cancellation(telemetry: Any) -> None:
+    """They go on untouched, and are the outcome."""
+    error = ValueError("x")
+
+    async def fails() -> None:
+        raise error
+
+    @tradespan.risk()
+    def failing() -> Any:
+        return fails()
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="x") as caught:
+            await failing()
+        assert caught.value is error
+        task = asyncio.create_task(plain_async("A", 30))
+        await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert outcomes(telemetry) == ["error", "cancelled"]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine '_work' was never awaited")
+def test_a_coroutine_that_nobody_awaits_is_cancelled(telemetry: Any) -> None:
+    """Dropped, or closed before its first step."""
+    plain_async("A").close()
+    plain_async("B")
+    gc.collect()
+    assert outcomes(telemetry) == ["cancelled", "cancelled"]
+
+
+def test_another_awaitable_comes_back_as_it_is_and_is_said_once(
+    telemetry: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task goes on by itself: only the making of it is the stage."""
+
+    @tradespan.risk()
+    def begin() -> Any:
+        return asyncio.get_running_loop().create_task(_work("A"))
+
+    async def main() -> None:
+        task = begin()
+        assert isinstance(task, asyncio.Task)
+        assert outcomes(telemetry) == ["ok"]
+        assert await task == await begin() == {"symbol": "A"}
+
+    asyncio.run(main())
+    said = [r.getMessage() for r in caplog.records if "gives back a Task" in r.getMessage()]
+    assert len(said) == 1
+    assert "begin gives back a Task: only the making of it is timed" in said[0]
+
+
+# --- callables that are no function
+
+
+@functools.lru_cache
+def _plain_cached(a: int) -> list[int]:
+    return [a]
+
+
+cached: Any = tradespan.risk()(_plain_cached)
+
+
+class Scaled:
+    """A model that is called."""
+
+    def __init__(self, by: int) -> None:
+        self.by = by
+
+    def __call__(self, a: int) -> int:
+        """Scale."""
+        return a * self.by
+
+
+class Slow(Scaled):
+    """One that takes its time."""
+
+    async def __call__(self, a: int) -> int:  # type: ignore[override]
+        """Scale, later."""
+        await asyncio.sleep(0.02)
+        return a * self.by
+
+
+def test_a_cached_function_keeps_its_cache(telemetry: Any) -> None:
+    """What hangs on it is there: it can be cleared, asked and read."""
+    cached.cache_clear()
+    assert cached(1) is cached(1)
+    assert (cached.cache_info().hits, cached.cache_parameters()["maxsize"]) == (1, 128)
+    assert str(inspect.signature(cached)) == "(a: 'int') -> 'list[int]'"
+    assert outcomes(telemetry) == ["ok", "ok"]
+
+
+def test_an_instance_is_what_it_was(telemetry: Any) -> None:
+    """Its class, its state, which can be written too, and whether calling it is a coroutine."""
+    model: Any = tradespan.risk()(Scaled(2))
+    assert isinstance(model, Scaled)
+    model.by = 3
+    assert model(2) == 6
+    slow: Any = tradespan.risk()(Slow(2))
+    assert inspect.iscoroutinefunction(slow.__call__)
+    assert not inspect.iscoroutinefunction(model.__call__)
+    assert asyncio.run(slow(2)) == 4
+    assert outcomes(telemetry) == ["ok", "ok"]
+    assert telemetry.spans[1].end_time - telemetry.spans[1].start_time >= 20_000_000
+
+
+def test_a_copy_and_a_pickle_are_of_what_is_called(telemetry: Any) -> None:
+    """A model by its content, a cached function by its name."""
+    model = tradespan.risk()(Scaled(2))
+    for made in (pickle.loads(pickle.dumps(model)), copy.copy(model), copy.deepcopy(model)):
+        assert (type(made), made.by) == (Scaled, 2)
+    assert copy.deepcopy(cached) is copy.copy(cached) is _plain_cached
+
+
+def test_in_a_class_it_binds_as_it_did(telemetry: Any) -> None:
+    """A cached function and a method of C are methods, a builtin and an instance are none."""
+
+    class Desk:
+        total = tradespan.risk()(sum)
+        text = tradespan.risk()(object.__str__)
+        scale = tradespan.risk()(Scaled(2))
+
+        @tradespan.risk()
+        @functools.lru_cache  # noqa: B019 - as services do
+        def me(self) -> Any:
+            return self
+
+    desk = Desk()
+    assert (desk.total([1, 2]), desk.scale(3), desk.me(), Desk.me(desk)) == (3, 6, desk, desk)
+    assert desk.text() == str(desk)
+    assert desk.me.cache_info().hits == 1
+    assert outcomes(telemetry) == ["ok"] * 5
