@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -297,6 +298,40 @@ def test_the_truth_about_the_collector(tmp_path: Path) -> None:
         one.until(lambda: health(where)["exporter"]["reachable"] is False)
         assert health(where)["status"] == "degraded"
         assert health(where)["live"] is True
+
+
+FORKING = """
+import os, time, tradespan
+from tradespan.export import endpoints
+print(endpoints.start(port=0).port, flush=True)
+for _ in range(5):
+    with tradespan.execution(side="buy"): pass
+if os.fork() == 0:
+    with tradespan.execution(side="buy"): pass
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_counts_from_nothing(tmp_path: Path) -> None:
+    """Without the distro too: a sum over parent and child has each stage once."""
+    env = {"TRADESPAN_METRICS_TARGETS": str(tmp_path / "targets"), "TRADESPAN_MODE": "paper"}
+    with service([str(BIN / "python"), "-c", FORKING], tmp_path, env, instrumented=False) as one:
+        one.until(lambda: len(targets(env)) == 2)
+        by_pid = {health(where)["pid"]: where for where in targets(env)}
+        parent = by_pid.pop(one.pid)
+        ((child, beside),) = by_pid.items()
+        try:
+            found = [
+                families(where)["trading_stage_duration_seconds"] for where in (parent, beside)
+            ]
+            counts = [
+                sum(s.value for s in family.samples if s.name.endswith("_count"))
+                for family in found
+            ]
+        finally:
+            os.kill(child, signal.SIGKILL)
+    assert counts == [5, 1]
 
 
 def test_off_is_no_thread(tmp_path: Path) -> None:

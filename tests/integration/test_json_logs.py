@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from .support.collector import Collector
-from .support.services import answers, free_port, run, service
+from .support.services import BIN, answers, free_port, run, service
 from .test_logs import sending
 
 JSON = {"TRADESPAN_LOG_FORMAT": "json"}
@@ -103,6 +104,21 @@ def test_without_the_setting_the_console_is_unchanged(way: str, tmp_path: Path) 
     with Collector() as collector:
         assert run(["structured.py", way], tmp_path / "with", sending(collector)) == bare
     assert bare[1] + bare[2]
+
+
+def test_a_message_that_cannot_be_made(tmp_path: Path) -> None:
+    """The service's own mistake: a line of JSON, one record, and no failure of telemetry."""
+    code = (
+        "import logging; logging.basicConfig(level=20); logging.info('bad %d', 'x');"
+        "from tradespan import guard; logging.info('%s', dict(guard.failures))"
+    )
+    with Collector() as collector:
+        command = [str(BIN / "opentelemetry-instrument"), sys.executable, "-c", code]
+        with service(command, tmp_path, {**sending(collector), **JSON}, instrumented=False) as one:
+            assert one.wait() == 0
+            found = [line["message"] for line in lines(one.stdout + one.stderr)]
+    assert found == ["bad %d", "{}"]
+    assert sorted(line.body for line in collector.all_logs) == sorted(found)
 
 
 def test_a_file_stays_as_it_was(tmp_path: Path) -> None:

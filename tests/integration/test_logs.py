@@ -45,6 +45,22 @@ def test_the_console_is_left_as_it_was(way: str, tmp_path: Path) -> None:
         assert "a handled line" in bare[1], "no level holds for a record that is handed in"
 
 
+def test_what_is_handed_on_asked_or_filtered(tmp_path: Path) -> None:
+    """No line more and none less, whoever asks, hands records on, or logs in a filter."""
+    bare = run(["handing.py"], tmp_path / "bare", instrumented=False)
+    assert "an order failed elsewhere" in bare[1]
+    with Collector() as collector:
+        code, out, err = run(["handing.py"], tmp_path, sending(collector))
+    assert (code, out) == bare[:2]
+    assert err == "ours alone\n"
+    said = Counter(line.body for line in collector.all_logs)
+    assert [said[f"too low{more}"] for more in ("", ", and filtered", ", and made elsewhere")] == [
+        1, 1, 1
+    ]  # fmt: skip
+    assert said["its extra overwrites a record's own"] == 1, "and nothing is raised for it"
+    assert said["bad %d"] == 1
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_each_record_is_exported_once(way: str, tmp_path: Path) -> None:
     """From INFO, but where the service set a level, with trace id and signal id in a journey."""

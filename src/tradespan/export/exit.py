@@ -17,8 +17,11 @@ from collections.abc import Callable, Sequence
 from opentelemetry import metrics
 
 from tradespan.export import outage
+from tradespan.guard import guard
 
 log = logging.getLogger("tradespan")
+
+_FORGET = guard("exit.forget")
 
 
 class LastFlush:
@@ -75,7 +78,7 @@ class LastFlush:
         done.set()
 
     def _after_fork(self) -> None:
-        _quietly(forget_what_the_parent_counted)
+        forget_what_the_parent_counted()
         self._start()
         if "multiprocessing.util" in sys.modules:  # its forked children skip atexit ...
             from multiprocessing.util import register_after_fork
@@ -93,12 +96,14 @@ def forget_what_the_parent_counted() -> None:
 
     The SDK keeps the parent's figures in the child, so that a sum over processes has them twice,
     and a lock that another thread of the parent held at the fork stays locked for ever.
+    Never raises.
     """
-    consumer = getattr(metrics.get_meter_provider(), "_measurement_consumer", None)
-    if consumer is not None:
-        consumer._lock = threading.Lock()
-        for reader in list(consumer._reader_storages):
-            consumer.add_metric_reader(reader)
+    with _FORGET:
+        consumer = getattr(metrics.get_meter_provider(), "_measurement_consumer", None)
+        if consumer is not None:
+            consumer._lock = threading.Lock()
+            for reader in list(consumer._reader_storages):
+                consumer.add_metric_reader(reader)
 
 
 def _quietly(step: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import wrapt
 
 from tradespan.export.log_fields import Fields, message
-from tradespan.export.log_values import cut, plain, text
+from tradespan.export.log_values import LONGEST, Plain, short_keys, text
 from tradespan.export.redact import Redactor
 from tradespan.guard import guard
 
@@ -26,12 +26,13 @@ class JsonLines:
 
     Arguments:
         fields: what stands beside the message.
-        redactor: what masks, before anything is cut short.
+        redactor: what masks; texts are cut short after that.
         service: name of the service.
     """
 
     def __init__(self, fields: Fields, redactor: Redactor, service: str) -> None:
-        self.fields, self._redactor, self._service = fields, redactor, service
+        self.fields, self._service = fields, service
+        self._redactor = redactor.up_to(LONGEST)
 
     def line(self, record: logging.LogRecord) -> str:
         """The record as one line without its end."""
@@ -43,14 +44,15 @@ class JsonLines:
             "message": message(record),
             **self.fields.of(record),
         }
-        exception = found.get("exception") or _exception(record)
+        exception = found.pop("exception", None) or _exception(record)
+        found = Plain()(found)
         if exception:
             found["exception"] = exception
         if record.stack_info:
-            found["stack"] = record.stack_info
-        masked = self._redactor.attributes(plain(found))
+            found["stack"] = text(record.stack_info)
+        masked = self._redactor.attributes(found)
         ordered = {key: masked[key] for key in (*_FIRST, *masked) if key in masked}
-        return json.dumps(cut(ordered), allow_nan=False, separators=(", ", ": "))
+        return json.dumps(short_keys(ordered), allow_nan=False, separators=(", ", ": "))
 
 
 def install(lines: JsonLines) -> None:

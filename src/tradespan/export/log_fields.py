@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry import trace
 
 from tradespan import journey as journeys
-from tradespan.export.log_values import plain
+from tradespan.export.log_values import Plain, text
 from tradespan.semconv import attributes as names
 
 STREAMS: Final = names.ENUMS[names.TRADING_LOG_STREAM]
@@ -36,8 +35,11 @@ _OTLP: Final = {
 }
 _IDS: Final = ("stage", "trace_id", "span_id", "signal_id", "order_id", "request_id", "user_id")
 _STAMP: Final = "_tradespan_here"
+ALONE: Final = "_tradespan_alone"
+"""On a record that is exported, and that the console would not have seen."""
+_OURS: Final = ("_logger", "_name", _STAMP, ALONE)  # and structlog's
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message", "asctime", "taskName", "color_message", "_logger", "_name", _STAMP,
+    "message", "asctime", "taskName", "color_message", *_OURS,
 }  # fmt: skip
 OF_STRUCTLOG: Final = frozenset((
     "event", "level", "timestamp", "logger", "exc_info", "stack_info", "exception",
@@ -95,14 +97,12 @@ class Fields:
     def for_otlp(self, record: logging.LogRecord) -> logging.LogRecord:
         """A copy of the record whose own facts have the registry's names."""
         found = self.of(record)
-        told = copy(record)
+        told = object.__new__(logging.LogRecord)  # not a copy: its class may format messages anew
         held = vars(told)
-        for key in (_STAMP, "_logger", "_name"):
-            held.pop(key, None)
-        said = own(record)
+        held.update({k: v for k, v in vars(record).items() if k not in _OURS})
+        said, plain = own(record), Plain()
         held.update({key: plain(value) for key, value in said.items()})
-        if isinstance(record.msg, dict):  # structlog's event
-            held.update(msg=message(record), args=())
+        held.update(msg=message(record), args=())
         for key, name in _OTLP.items():
             if key in found:
                 held[name] = str(found[key])
@@ -131,7 +131,14 @@ def own(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def message(record: logging.LogRecord) -> str:
-    """The record's message; of structlog's dict, its event."""
+    """The record's message; of structlog's dict, its event. Never raises.
+
+    One that cannot be made, such as "%d" of a text, is the service's own mistake: it is said as it
+    stands, and no failure of ours.
+    """
     if isinstance(record.msg, dict) and "event" in record.msg:
-        return str(record.msg["event"])
-    return record.getMessage()
+        return text(record.msg["event"])
+    try:
+        return record.getMessage()
+    except Exception:
+        return text(record.msg)

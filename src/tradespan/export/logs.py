@@ -18,7 +18,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from tradespan import journey as journeys
-from tradespan.export.log_fields import Fields
+from tradespan.export.log_fields import ALONE, Fields
 from tradespan.export.outage import Outage, going_on
 from tradespan.guard import guard
 
@@ -61,9 +61,13 @@ class _HandOver(LoggingHandler):
 
     def take(self, record: logging.LogRecord) -> None:
         """Export a record, where that is wanted and it is not the export's own."""
-        if self._export and record.levelno >= self.level and not _internal(record.name):
+        if self.wants(record.levelno) and not _internal(record.name):
             with _HAND_OVER:
                 self.handle(self._fields.for_otlp(record))
+
+    def wants(self, level: int) -> bool:
+        """Whether records of this level are exported."""
+        return self._export and level >= self.level
 
     def flush(self) -> None:
         """Nothing: logging.shutdown asks for it when no thread can be started any more."""
@@ -85,33 +89,68 @@ def install(
         What exports a record that no logger of `logging` has seen.
     """
     handler = _HandOver(level, export, fields)
-    asked_for = threading.local()  # the logger whose record is let through for the export alone
+    passing = _PassingBy(handler, outage)
+    wrapt.wrap_function_wrapper(logging, "Logger.isEnabledFor", passing.is_enabled_for)
+    wrapt.wrap_function_wrapper(logging, "Logger.makeRecord", passing.make_record)
+    wrapt.wrap_function_wrapper(logging, "Logger.callHandlers", passing.call_handlers)
+    return handler.take
+
+
+class _PassingBy:
+    """Lets a record through for the export alone where the console would not have seen it.
+
+    Arguments:
+        handler: takes the records.
+        outage: is told what the exporters complain of.
+    """
+
+    def __init__(self, handler: _HandOver, outage: Outage) -> None:
+        self._handler, self._outage = handler, outage
+        self._asked = threading.local()  # logger and level of which the answer was ours just now
 
     def is_enabled_for(
-        wrapped: Callable[..., bool], logger: logging.Logger, args: Any, kwargs: Any
+        self, wrapped: Callable[..., bool], logger: logging.Logger, args: Any, kwargs: Any
     ) -> bool:
+        """Also what only the export wants."""
         if wrapped(*args, **kwargs):
-            asked_for.export = None
+            self._asked.last = None
             return True
-        asked: int = kwargs.get("level", args[0] if args else 0)
-        let = export and asked >= level and _wanted(logger, asked)
-        asked_for.export = logger if let else None
+        level: int = kwargs.get("level", args[0] if args else 0)
+        let = self._handler.wants(level) and _wanted(logger, level)
+        self._asked.last = (logger, level) if let else None
         return let
 
-    def call_handlers(
-        wrapped: Callable[..., None], logger: logging.Logger, args: Any, kwargs: Any
-    ) -> None:
-        record: logging.LogRecord = kwargs.get("record") or args[0]
-        if _of_the_export(record) or _of_an_outage(record, outage):
-            return
-        alone, asked_for.export = getattr(asked_for, "export", None) is logger, None
-        if not alone:
-            wrapped(*args, **kwargs)
-        handler.take(record)
+    def make_record(
+        self,
+        wrapped: Callable[..., logging.LogRecord],
+        logger: logging.Logger,
+        args: Any,
+        kwargs: Any,
+    ) -> logging.LogRecord:
+        """Note on it who wants it: filters, which come first, may log themselves."""
+        if not self._was_asked(logger, kwargs.get("level", args[1] if len(args) > 1 else 0)):
+            return wrapped(*args, **kwargs)
+        try:
+            record = wrapped(*args, **kwargs)
+        except KeyError:  # `extra` overwrites what a record has; without us nobody had noticed
+            record = wrapped(*args[:8])
+        vars(record)[ALONE] = True
+        return record
 
-    wrapt.wrap_function_wrapper(logging, "Logger.isEnabledFor", is_enabled_for)
-    wrapt.wrap_function_wrapper(logging, "Logger.callHandlers", call_handlers)
-    return handler.take
+    def call_handlers(
+        self, wrapped: Callable[..., None], logger: logging.Logger, args: Any, kwargs: Any
+    ) -> None:
+        """A record made elsewhere is the console's, unless its sender has asked just before."""
+        record: logging.LogRecord = kwargs.get("record") or args[0]
+        if _of_the_export(record) or _of_an_outage(record, self._outage):
+            return
+        if ALONE not in vars(record) and not self._was_asked(logger, record.levelno):
+            wrapped(*args, **kwargs)
+        self._handler.take(record)
+
+    def _was_asked(self, logger: logging.Logger, level: int) -> bool:
+        last, self._asked.last = getattr(self._asked, "last", None), None
+        return last == (logger, level)
 
 
 def _wanted(logger: logging.Logger, level: int) -> bool:

@@ -22,22 +22,32 @@ _KEYS = (
     r"credential", r"authorization", r"cookie", r"(?:^|[_.-])(?:signature|sign)$",
     r"(?:^|[_.-])(?:access|auth|refresh|bearer|session)?[_-]?token$",
 )  # fmt: skip
-_VALUES = (
+_IN_ANY_CASE = ""  # found in lower case, far quicker than by (?i); masked after the groups
+_VALUES = (  # each begins with letters, not with \b, so that a text without them is soon searched
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END[^-]*-----|\Z)", re.S), MASK),
-    (re.compile(r"(?i)\b(bearer)\s+(?=\S*[\d._-])[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"\b([Bb]asic|BASIC)\s+(?=\S*[\dA-Z=])[A-Za-z\d+/]{8,}={0,2}"), rf"\1 {MASK}"),
-    (re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@"), rf"\1:{MASK}@"),
-    (re.compile(r"\beyJ[\w-]{8,2000}\.[\w-]{8,4000}\.[\w-]*"), MASK),
-    (re.compile(r"\b(?:sk|pk|ghp|xox[abp])[-_][\w-]{16,}"), MASK),
+    (re.compile(r"(bearer(?<!\w.{6})\s+)(?=\S*[\d._-])[\w.~+/=-]{8,}"), _IN_ANY_CASE),
+    (
+        re.compile(r"(Basic|basic|BASIC)(?<!\w.{5})\s+(?=\S*[\dA-Z=])[A-Za-z\d+/]{8,}={0,2}"),
+        rf"\1 {MASK}",
+    ),
+    (re.compile(r"://([^/\s:@]*):[^/\s]*@"), rf"://\1:{MASK}@"),
+    (re.compile(r"eyJ(?<!\w.{3})[\w-]{8,2000}\.[\w-]{8,4000}\.[\w-]*"), MASK),
+    (
+        re.compile(
+            r"(?:sk(?<!\w.{2})|pk(?<!\w.{2})|ghp(?<!\w.{3})|xox[abp](?<!\w.{4}))[-_][\w-]{16,}"
+        ),
+        MASK,
+    ),
     (
         re.compile(  # a key; its value up to the closing quote, or the end of a text cut short
-            r"(?is)((?:password|passwd|passphrase|secret|(?:api|access)[_-]?key|token|signature|"
+            r"(?s)((?:password|passwd|passphrase|secret|(?:api|access)[_-]?key|token|signature|"
             r"(?:api|access)-sign)(?:\\{0,8}[\"'])?\s{0,8}[=:]\s{0,8})"
             r"(?:(\\{0,8}[\"'])(?:(?!\2).)*|[^\s\"',;&}\\]+)"
         ),
-        rf"\1\2{MASK}",
+        _IN_ANY_CASE,
     ),
 )
+_AT_THE_CUT = 16_384  # characters before a cut, in which a credential may have lost its end
 _REDACT = guard("export.redact")
 
 
@@ -50,12 +60,25 @@ class Redactor:
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = [re.compile(key, re.IGNORECASE) for key in ("|".join(_KEYS), *keys)]
+        self._longest: int | None = None
+
+    def up_to(self, longest: int) -> Redactor:
+        """The same, which leaves so many characters of a text, and reads twice as many at most."""
+        short = copy(self)
+        short._longest = longest
+        return short
 
     def text(self, value: str) -> str:
         """The text with tokens, passwords and signatures in it masked."""
-        for pattern, replacement in _VALUES:
-            value = pattern.sub(replacement, value)
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        longest = self._longest
+        if longest is None or len(value) <= longest:
+            return _masked(value)
+        masked = _masked(value[: 2 * longest])
+        if len(value) > 2 * longest:
+            masked = masked[:-_AT_THE_CUT]
+        elif len(masked) <= longest:
+            return masked
+        return masked[:longest] + "..."
 
     def value(self, value: Any) -> Any:
         """Any attribute value or log body, masked in depth; NaN and infinity by their names."""
@@ -100,6 +123,29 @@ class Redactor:
         masked = copy(record)
         object.__setattr__(masked, "log_record", inner)
         return masked
+
+
+def _masked(value: str) -> str:
+    for pattern, replacement in _VALUES:
+        value = pattern.sub(replacement, value) if replacement else _in_any_case(pattern, value)
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def _in_any_case(pattern: re.Pattern[str], value: str) -> str:
+    """The text, masked where the pattern finds something in its lower case, after the groups."""
+    parts: list[str] = []
+    at = 0
+    for found in pattern.finditer(_lower(value)):
+        parts += value[at : found.end(found.lastindex or 0)], MASK
+        at = found.end()
+    return "".join((*parts, value[at:])) if at else value
+
+
+def _lower(value: str) -> str:
+    """In lower case, as (?i) understands it, and each character in its place."""
+    if not value.isascii():
+        value = value.replace("\u0130", "i").replace("\u0131", "i").replace("\u017f", "s")
+    return value.lower()
 
 
 def _each(mask: Callable[[T], T], items: Sequence[T]) -> list[T]:

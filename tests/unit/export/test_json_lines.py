@@ -170,12 +170,76 @@ def test_any_value_can_be_written() -> None:
     assert found["price"] == "97000.10"
     assert (found["quantity"], found["filled"]) == (0.5, 3)
     assert (found["huge"], found["raw"], found["raising"]) == ("<int>", "<bytes>", "<Raising>")
-    assert found["circle"] == [[[["<list>"]]]]
+    assert found["circle"] == ["<list>"]
     assert found["lone"] == "?"
     assert len(found["many"]) == 64
     assert found["deep"] == {"a": {"1": {"c": [1, "<set>"]}}}
     assert found["none"] is None
     assert found["line"] == "a\u2028b\r\n"
+
+
+def test_a_record_is_bounded_as_a_whole() -> None:
+    """However much refers to however much: so many items, so many characters, no circle."""
+    wide: Any = "x"
+    for _ in range(4):
+        wide = {f"k{n}": wide for n in range(64)}
+    circle: dict[str, Any] = {}
+    circle.update({f"k{n}": circle for n in range(8)})
+    found = told("x", wide=wide, circle=circle, texts=["y" * 60_000] * 20, request_id="r-1")
+    assert (found["message"], found["request_id"]) == ("x", "r-1")
+    assert len(json.dumps(found)) < 400_000
+    assert told("x", circle=circle)["context"]["circle"] == dict.fromkeys(circle, "<dict>")
+    shared = ["twice"]
+    assert told("x", a=shared, b=shared)["context"] == {"a": shared, "b": shared}
+    lots = told("x", texts=["y" * 60_000] * 20)["context"]["texts"]
+    assert [lots[0], lots[-1]] == ["y" * 60_000, "<str>"]
+
+
+class Counted(dict[str, int]):
+    """Counts what is read of it."""
+
+    read = 0
+
+    def items(self) -> Any:
+        """One by one."""
+        for pair in super().items():
+            self.read += 1
+            yield pair
+
+
+def test_no_more_is_read_than_is_written() -> None:
+    """Of a book of a million levels only the first ones are looked at."""
+    book = Counted.fromkeys(map(str, range(10_000)), 1)
+    assert len(told("x", book=book)["context"]["book"]) == 64
+    assert book.read <= 65
+
+
+def test_an_exception_beside_a_large_context() -> None:
+    """What is left of the bounds is no matter to it."""
+    error = ValueError("bad price")
+    wide = {f"a{n}": {f"b{m}": 1 for m in range(64)} for n in range(64)}
+    found = told("x", exc_info=(ValueError, error, None), wide=wide, lots=["y" * 131_072] * 3)
+    assert found["exception"]["message"] == "bad price"
+
+
+@pytest.mark.parametrize("args", [("x",), (1, 2), (Raising(),)])
+def test_a_message_that_cannot_be_made(args: tuple[Any, ...]) -> None:
+    """The service's own mistake is written as it stands, here and over OTLP: no failure of ours."""
+    given = record("bad %d", *args, symbol="BTC")
+    assert json.loads(LINES.line(given))["message"] == "bad %d"
+    sent = FIELDS.for_otlp(given)
+    assert (sent.getMessage(), vars(sent)["symbol"]) == ("bad %d", "BTC")
+
+
+def test_a_record_with_a_message_style_of_its_own() -> None:
+    """Made once, by the record's own class; braces in what was made mean nothing any more."""
+
+    class Braces(logging.LogRecord):
+        def getMessage(self) -> str:
+            return str(self.msg).format(*self.args or ())
+
+    given = Braces("desk", logging.INFO, __file__, 1, "filled {}", ("{0} of {1}",), None)
+    assert FIELDS.for_otlp(given).getMessage() == "filled {0} of {1}"
 
 
 def test_structlogs_event_dict() -> None:

@@ -121,6 +121,50 @@ def test_credentials_in_texts_are_masked(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"PaSsWoRd={SECRET}",
+        f"pa\u017f\u017fword={SECRET}",  # long s
+        f"to\u212aen={SECRET}",  # Kelvin's sign
+        f"AP\u0130_KEY={SECRET}",
+        f"\u0130\u0130\u0130 token={SECRET} \u0130",
+        f"BeArEr {SECRET}",
+        f"é bearer\n{SECRET}",
+    ],
+)
+def test_letters_of_any_case(text: str) -> None:
+    """Capitals and letters that are only cased so do not hide a key, nor shift what is masked."""
+    masked = redactor.text(text)
+    assert SECRET not in masked
+    assert masked == text.replace(SECRET, MASK)
+
+
+@pytest.mark.parametrize("length", [1000, 2000, 10**6])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"Authorization: Bearer {SECRET}{SECRET}",
+        f"https://user:{SECRET}@example.com/x",
+        f"password={SECRET}",
+        f'"password": "two words {SECRET}"',
+        "sk-proj-hunter2Zx81q9hunter2Zx81q9",
+        f"-----BEGIN EC PRIVATE KEY-----\nhunter2{'x' * 3000}\n-----END EC PRIVATE KEY-----",
+    ],
+)
+def test_a_credential_at_the_cut(secret: str, length: int) -> None:
+    """Wherever a text is cut through a credential, nothing of that is left; the text is short."""
+    short = redactor.up_to(1000)
+    for fill in ("x ", "password=hunter2hunter2 "):  # what is masked moves the cut
+        for at in (1000, 2000):
+            for before in range(0, len(secret[:80]), 3):
+                text = (fill * at)[: at - before - 1] + " " + secret
+                masked = short.text(text + " y" * length)
+                assert "unter2" not in masked
+                assert "Zx81" not in masked
+                assert len(masked) <= 1003
+
+
+@pytest.mark.parametrize(
     ("text", "masked"),
     [
         (f"GET https://u:{SECRET}@h/x?y=1 200", f"GET https://u:{MASK}@h/x?y=1 200"),

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
 
-from tradespan import journey as journeys
 from tradespan import settings as setting
 from tradespan.guard import guard
-from tradespan.settings import ConfigError, Settings
+from tradespan.settings import ConfigError
 
 if TYPE_CHECKING:
     from tradespan.export.endpoints.answer import ASGIEndpoints
@@ -46,12 +46,10 @@ def start(host: str = "", port: int = 0) -> Address | None:
         where it is reached; None where nothing is served, and why is said.
 
     Raises:
-        ConfigError: the port is no port, or a setting is wrong in a process that nobody has
-            configured; whatever else happens is said, never raised.
+        ConfigError: the port is no port; whatever else happens is said, never raised.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigError("port", port, "give a whole number from 0 to 65535; 0 is any free one")
-    _settle()
     if _switched_off():
         log.info("/metrics and /health are not served: telemetry is switched off")
         return None
@@ -63,7 +61,7 @@ def start(host: str = "", port: int = 0) -> Address | None:
             return None
 
         monitor = _the_monitor()
-        return monitor.listen(Address(host or journeys.settings.metrics_host, port))
+        return monitor.listen(Address(host or setting.current.metrics_host, port))
     return None
 
 
@@ -76,7 +74,6 @@ def asgi_app() -> ASGIEndpoints:
     from tradespan.export.endpoints.answer import ASGIEndpoints
 
     with _START:
-        _settle()
         if hasattr(metrics.get_meter_provider(), "add_metric_reader"):
             _the_scrapes()  # counts from now on, not from the first scrape
     return ASGIEndpoints(lambda: _the_scrapes().families())
@@ -96,15 +93,9 @@ def stop() -> None:
             _monitor.stop()
 
 
-def _settle() -> None:
-    """Read the settings, in a process that nobody has configured."""
-    if journeys.settings == Settings():
-        journeys.settings = setting.load()
-
-
 def _switched_off() -> bool:
     off = setting.given("OTEL_SDK_DISABLED").lower() == "true"
-    return off or not journeys.settings.enabled
+    return off or not setting.current.enabled
 
 
 def _the_monitor() -> Monitor:
@@ -114,7 +105,7 @@ def _the_monitor() -> Monitor:
         from tradespan.export.endpoints.monitor import Monitor
         from tradespan.export.endpoints.targets import Targets
 
-        folder = journeys.settings.metrics_targets
+        folder = setting.current.metrics_targets
         targets = Targets(folder, setting.given("OTEL_SERVICE_NAME")) if folder else None
         _monitor = Monitor(_the_scrapes(), targets)
         supervisors.install(_monitor.give_way)
@@ -146,9 +137,13 @@ def _provider() -> Any:
 
         from tradespan.semconv.attributes import TRADING_MODE
 
-        mode = {TRADING_MODE: journeys.settings.mode}
+        mode = {TRADING_MODE: setting.current.mode}
         provider = MeterProvider(resource=Resource.create(mode), shutdown_on_exit=False)
         metrics.set_meter_provider(provider)
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            from tradespan.export.exit import forget_what_the_parent_counted
+
+            os.register_at_fork(after_in_child=forget_what_the_parent_counted)
     return provider
 
 

@@ -6,7 +6,9 @@ import asyncio
 import gzip
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -25,6 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
+_THREADS = 4  # of a mounted endpoint; those who wait for a blocked collection take no others
 
 
 class Answer(NamedTuple):
@@ -33,6 +36,13 @@ class Answer(NamedTuple):
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+
+
+def refusal(status: int, why: str) -> Answer:
+    """The answer to what is no GET (501 of http.server, which knows no other way), or no HTTP."""
+    if status in (405, 501):
+        return Answer(405, [_PLAIN, ("Allow", "GET, HEAD")], b"GET only\n")
+    return Answer(status, [_PLAIN], f"{why}\n".encode("utf-8", "replace"))
 
 
 class _Collected:
@@ -70,6 +80,7 @@ def answer(path: str, query: str, headers: Mapping[str, str], families: Families
 
 
 def _metrics(names: Any, headers: Mapping[str, str], families: Families) -> Answer:
+    health.look()
     encode, kind = choose_encoder(headers.get("accept", ""))
     found = families()
     if names:
@@ -92,22 +103,32 @@ class ASGIEndpoints:
     """An ASGI application with /metrics and /health, to be mounted in the service's own.
 
     Arguments:
-        families: collects the metrics; in a thread, so that the service's loop goes on.
+        families: collects the metrics; in a thread of our own, so that the service's loop goes on,
+            and its own threads are left to it.
     """
 
     def __init__(self, families: Families) -> None:
         self._families = families
+        self._begin_anew()
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """After a fork: the threads were the parent's. None runs before the first request."""
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tradespan-endpoints")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one request."""
         if scope["type"] != "http":
             return
-        reply = Answer(405, [_PLAIN, ("Allow", "GET, HEAD")], b"GET only\n")
+        reply = refusal(405, "")
         if scope["method"] in ("GET", "HEAD"):
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             query = scope.get("query_string", b"").decode("latin-1")
             headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-            reply = await asyncio.to_thread(answer, path, query, headers, self._families)
+            reply = await asyncio.get_running_loop().run_in_executor(
+                self._threads, answer, path, query, headers, self._families
+            )
         told = [(k.lower().encode(), v.encode()) for k, v in reply.headers]
         told.append((b"content-length", str(len(reply.body)).encode()))
         body = b"" if scope["method"] == "HEAD" else reply.body

@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import trace
 
 from tradespan import guard as guards
-from tradespan import journey as journeys
+from tradespan import settings as setting
 from tradespan.export import outage
+from tradespan.export.endpoints.signals import Drops, Signal, Watched
 from tradespan.export.redact import Redactor
 from tradespan.guard import guard
 
@@ -27,95 +26,12 @@ Facts = Callable[[], Mapping[str, Any]]
 
 _FACTS = guard("health.facts")
 _WATCH = guard("health.watch")
-
-
-@dataclass
-class Signal:
-    """How the export of one signal (traces, metrics, logs) goes.
-
-    Attributes:
-        succeeded: time of the last successful export, seconds since the epoch.
-        failed: time of the last one that failed.
-        exported: spans or log records that the collector took; exports of metrics.
-        dropped: spans or log records that left the queue unsent, or found it full.
-        processor: the SDK's batch processor, whose queue is looked at.
-    """
-
-    succeeded: float = 0.0
-    failed: float = 0.0
-    exported: int = 0
-    dropped: int = 0
-    processor: Any = None
-
-    def reachable(self) -> bool | None:
-        """Whether the last export succeeded; None before the first."""
-        if not self.succeeded and not self.failed:
-            return None
-        return self.succeeded >= self.failed
-
-    def report(self) -> dict[str, Any]:
-        """The same for /health."""
-        return {
-            "last_success": _iso(self.succeeded),
-            "last_failure": _iso(self.failed),
-            "exported": self.exported,
-            "dropped": self.dropped,
-            "queue": _queue(self.processor),
-        }
-
-
-class Watched:
-    """An exporter whose successes and failures are noted; everything else is its own.
-
-    Arguments:
-        inner: exporter of spans, metrics or log records.
-        signal: where to note.
-        each: whether a refused batch is lost for good; metrics are told again next time.
-    """
-
-    def __init__(self, inner: Any, signal: Signal, *, each: bool) -> None:
-        self._inner, self._signal, self._each = inner, signal, each
-
-    def export(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
-        """Export and note how it went."""
-        success = False
-        try:
-            result = self._inner.export(batch, *args, **kwargs)
-            success = result.name == "SUCCESS"
-            return result
-        finally:
-            with _WATCH:
-                self._note(success, len(batch) if self._each else 1)
-
-    def _note(self, success: bool, number: int) -> None:
-        if success:
-            self._signal.succeeded = time.time()
-            self._signal.exported += number
-        else:
-            self._signal.failed = time.time()
-            self._signal.dropped += number if self._each else 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class _Drops:
-    """The batch processor's own figures, listened to."""
-
-    def __init__(self, inner: Any, signal: Signal) -> None:
-        self._inner, self._signal = inner, signal
-
-    def drop_items(self, count: int, *args: Any, **kwargs: Any) -> None:
-        """Count what found the queue full."""
-        self._signal.dropped += count
-        self._inner.drop_items(count, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
+_LATELY = 600.0  # seconds for which what went wrong is trouble; it is counted for ever
+_now = time.monotonic
 
 _signals: dict[str, Signal] = {}
 _facts: dict[str, Facts] = {}
+_seen: dict[str, tuple[float, float]] = {}
 _began = time.time()
 _endpoint = ""
 
@@ -127,7 +43,8 @@ def watch_exporter(signal: str, exporter: Any) -> Any:
         signal: traces, metrics or logs.
         exporter: the configured one.
     """
-    return Watched(exporter, _signals.setdefault(signal, Signal()), each=signal != "metrics")
+    known = _signals.setdefault(signal, Signal())
+    return Watched(exporter, known, each=signal != "metrics", noted=look)
 
 
 def watch_queue(signal: str, processor: Any) -> Any:
@@ -135,7 +52,7 @@ def watch_queue(signal: str, processor: Any) -> Any:
     known = _signals.setdefault(signal, Signal())
     with _WATCH:
         known.processor = batch = processor._batch_processor
-        batch._metrics = _Drops(batch._metrics, known)
+        batch._metrics = Drops(batch._metrics, known)
     return processor
 
 
@@ -173,10 +90,7 @@ def report() -> dict[str, Any]:
     trouble = [sentence for facts in told.values() for sentence in facts.pop("trouble", ())]
     if reachable is False:
         trouble.append(f"telemetry does not get through to {_endpoint or 'the collector'}")
-    for name, signal in _signals.items():
-        if signal.dropped:
-            trouble.append(f"{signal.dropped} {name} dropped")
-    trouble += [f"telemetry failed at {site}" for site in dict(guards.failures)]
+    trouble += look()
     return {
         "live": True,
         "status": "degraded" if trouble else "ok",
@@ -187,6 +101,32 @@ def report() -> dict[str, Any]:
         "failures": dict(guards.failures),
         **told,
     }
+
+
+def look() -> list[str]:
+    """What has gone wrong lately, a sentence each.
+
+    It is noted when a count is seen to have changed: at each export, scrape and question.
+    """
+    now, lately = _now(), []
+    for sentence, key, times in _wrong():
+        before, when = _seen.get(key, (0, now))
+        if times != before:
+            _seen[key] = times, (when := now)
+        if sentence and times and now - when < _LATELY:
+            lately.append(sentence)
+    return lately
+
+
+def _wrong() -> Iterator[tuple[str, str, float]]:
+    """Each thing that can go wrong: a sentence, a key, and what grows each time that it does."""
+    others = _reachable()
+    for name, signal in list(_signals.items()):
+        yield f"{signal.dropped} {name} dropped", f"{name} dropped", signal.dropped
+        alone = f"{name} do not get through, others do" if others else ""
+        yield alone, name, 0 if signal.reachable() else signal.failed
+    for site, times in dict(guards.failures).items():
+        yield f"telemetry failed at {site}", f"at {site}", times
 
 
 def _begin_anew() -> None:
@@ -220,21 +160,9 @@ def _who() -> dict[str, Any]:
     return {
         "service": attributes.get("service.name", ""),
         "instance": attributes.get("service.instance.id", ""),
-        "mode": journeys.settings.mode,
+        "mode": setting.current.mode,
         "pid": os.getpid(),
         "uptime_seconds": round(time.time() - _began, 3),
         "threads": threading.active_count(),
         "tradespan": version("tradespan"),
     }
-
-
-def _queue(batch: Any) -> dict[str, Any] | None:
-    with _WATCH:
-        if batch is not None:
-            size, capacity = len(batch._queue), batch._max_queue_size
-            return {"size": size, "capacity": capacity, "fill": round(size / capacity, 4)}
-    return None
-
-
-def _iso(seconds: float) -> str | None:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None

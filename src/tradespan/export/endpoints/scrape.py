@@ -32,7 +32,8 @@ class Scrapes:
 
     Arguments:
         collect: what collects.
-        patience: seconds that a scrape waits for it; Prometheus itself gives up after 10.
+        patience: seconds from its beginning on that scrapes wait for it, later ones not at all;
+            Prometheus itself gives up after 10.
     """
 
     def __init__(self, collect: Callable[[], list[Metric]], patience: float = 5.0) -> None:
@@ -51,16 +52,18 @@ class Scrapes:
 
         Raises:
             BlockedError: the collection has not ended in time.
+            RuntimeError: no thread can be started now; the next scrape tries again.
             Exception: as the collection raised it.
         """
         with self._lock:
             run = self._running
             if run is None:
-                run = self._running = _Run()
+                run = _Run()
                 threading.Thread(
                     target=self._do, args=(run,), name="tradespan-scrape", daemon=True
                 ).start()
-        if not run.done.wait(self._patience):
+                self._running = run  # now only: a thread that does not start holds nobody up
+        if not run.done.wait(max(0.0, run.began + self._patience - time.monotonic())):
             raise BlockedError(_sentence(run))
         if run.error is not None:
             raise run.error

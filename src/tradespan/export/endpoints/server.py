@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tradespan.export.endpoints.answer import Answer
+from tradespan.export.endpoints.answer import Answer, refusal
 
 log = logging.getLogger("tradespan")
 
@@ -80,15 +80,21 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.reply(path or "/", query, headers)
+        self._send(self.server.reply(path or "/", query, headers))
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse in plain words, as a mounted endpoint does; http.server has a page of HTML."""
+        self._send(refusal(code, message or explain or self.responses[code][0]))
+
+    def _send(self, reply: Answer) -> None:
         self.send_response(reply.status)
         for name, value in [*reply.headers, ("Content-Length", str(len(reply.body)))]:
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(reply.body)
-
-    do_HEAD = do_GET  # noqa: N815
 
     def version_string(self) -> str:
         """Who answers; Python's version is nobody's business."""

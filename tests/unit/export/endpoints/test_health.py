@@ -30,6 +30,7 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_signals", {})
     monkeypatch.setattr(health, "_facts", {})
     monkeypatch.setattr(health, "_endpoint", "")
+    monkeypatch.setattr(health, "_seen", {})
     monkeypatch.setattr(guard, "failures", Counter())
     monkeypatch.setattr(guard, "strict", True)
     monkeypatch.setattr(outage, "_now_out", threading.Event())
@@ -118,6 +119,79 @@ def test_a_collector_that_does_not_take(collector: str) -> None:
     traces.spans(1)
     traces.provider.force_flush()
     assert asked()["exporter"]["reachable"] is True
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """So many seconds pass."""
+    now = health._now() + seconds
+    monkeypatch.setattr(health, "_now", lambda: now)
+
+
+def test_what_is_over_degrades_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes after the last drop and the last failure all is well; the counts stay."""
+    traces = Traces()
+    traces.exporter.collector = "refuses"
+    traces.spans(2)
+    traces.provider.force_flush()
+    guard.failed("stage.end", ValueError())
+    traces.exporter.collector = "takes"
+    traces.spans(1)
+    traces.provider.force_flush()
+    wrong = ["2 traces dropped", "telemetry failed at stage.end"]
+    later(monkeypatch, 599)
+    assert asked()["trouble"] == wrong
+    later(monkeypatch, 2)
+    said = asked()
+    assert (said["status"], said["trouble"]) == ("ok", [])
+    assert said["signals"]["traces"]["dropped"] == 2
+    assert said["failures"] == {"stage.end": 1}
+    guard.failed("stage.end", ValueError())
+    assert asked()["trouble"] == wrong[1:]
+
+
+@pytest.mark.parametrize("way", ["an export", "a scrape"])
+def test_when_it_went_wrong_is_known_before_anybody_asks(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each export and each scrape looks; the first question may come an hour later."""
+    traces = Traces()
+    guard.failed("stage.end", ValueError())
+    if way == "an export":
+        traces.spans(1)
+        traces.provider.force_flush()
+    else:
+        answer("/metrics", "", {}, list)
+    later(monkeypatch, 3600)
+    assert asked()["trouble"] == []
+
+
+def test_each_signal_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs that are refused are named while the metrics get through, if they are not long ago."""
+    times = iter(range(1, 100))
+    monkeypatch.setattr("tradespan.export.endpoints.signals.time.time", lambda: next(times))
+    refused, taken = Spans(), Spans()
+    refused.collector = "refuses"
+    logs = health.watch_exporter("logs", refused)
+    metrics = health.watch_exporter("metrics", taken)
+    metrics.export([1])
+    assert asked()["exporter"]["reachable"] is True
+    logs.export([1])
+    assert asked()["exporter"]["reachable"] is False
+    metrics.export([1])
+    said = asked()
+    assert said["exporter"]["reachable"] is True
+    reached = {name: signal["reachable"] for name, signal in said["signals"].items()}
+    assert reached == {"logs": False, "metrics": True}
+    alone = "logs do not get through, others do"
+    assert alone in said["trouble"]
+    later(monkeypatch, 601)
+    assert asked()["trouble"] == [], "no logs since then: who knows"
+    logs.export([1])
+    metrics.export([1])
+    assert alone in asked()["trouble"]
+    refused.collector = "takes"
+    logs.export([1])
+    assert alone not in asked()["trouble"]
 
 
 def test_an_outage_that_is_being_retried() -> None:

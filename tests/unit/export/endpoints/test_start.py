@@ -9,9 +9,11 @@ import os
 import socket
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from tradespan import guard, journey
+from tradespan import guard
+from tradespan import settings as setting
 from tradespan.export import endpoints
 from tradespan.export.endpoints import supervisors
 from tradespan.export.endpoints.answer import ASGIEndpoints
 from tradespan.export.endpoints.monitor import Address, Monitor
-from tradespan.export.endpoints.scrape import Scrapes
+from tradespan.export.endpoints.scrape import BlockedError, Scrapes
 from tradespan.export.endpoints.targets import Targets, target
 from tradespan.settings import ConfigError, Settings
 
@@ -195,6 +198,58 @@ def test_a_supervisor_gives_way(monitor: Monitor, tmp_path: Path) -> None:
     assert monitor.listen(address) is None
 
 
+def test_what_is_no_get(monitor: Monitor) -> None:
+    """One plain sentence, as a mounted endpoint says it, and no page of http.server's."""
+    address = monitor.listen(Address(HOST, 0))
+    assert address is not None
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        get(address, method="POST")
+    assert (refused.value.code, refused.value.read()) == (405, b"GET only\n")
+    assert refused.value.headers["Allow"] == "GET, HEAD"
+    with socket.create_connection(address) as client:
+        client.sendall(b"GET /<b> x HTTP/1.0\r\n\r\n")
+        told = client.makefile("rb").read().decode()
+    assert " 400 " in told.splitlines()[0]
+    assert "Content-Type: text/plain" in told
+    assert "<html" not in told.lower()
+
+
+def test_a_thread_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs the one scrape; the next one begins a collection of its own."""
+    scrapes, start = Scrapes(families), threading.Thread.start
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError, match="can't start"):
+        scrapes.families()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert [family.name for family in scrapes.families()] == ["depth"]
+
+
+def test_a_collection_that_hangs_holds_up_the_first_scrapes_only() -> None:
+    """Once it is known to hang, the next ones are told so at once; then all is as before."""
+    free = threading.Event()
+
+    def slow() -> list[Metric]:
+        free.wait(60)
+        return families()
+
+    scrapes = Scrapes(slow, patience=1.0)
+    waited: list[float] = []
+    for _ in range(4):
+        began = time.monotonic()
+        with pytest.raises(BlockedError):
+            scrapes.families()
+        waited.append(time.monotonic() - began)
+    assert waited[0] > 0.9
+    assert sum(waited[1:]) < 1.5, "each would have waited as long again"
+    free.set()
+    until(lambda: not scrapes.facts()["blocked"])
+    assert scrapes.families()
+
+
 def test_a_client_that_goes_away(monitor: Monitor, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing on the service's stderr, and the next one is served."""
     address = monitor.listen(Address(HOST, 0))
@@ -295,7 +350,7 @@ class TestStart:
     def test_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ours are served at the address that is returned, of the host that is set."""
         monkeypatch.setattr(the_global(), "add_metric_reader", add, raising=False)
-        monkeypatch.setattr(journey, "settings", Settings(metrics_host="localhost"))
+        monkeypatch.setattr(setting, "current", Settings(metrics_host="localhost"))
         address = endpoints.start()
         assert address is not None
         assert address.host == "localhost"
@@ -312,9 +367,9 @@ class TestStart:
     def test_switched_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """TRADESPAN=off and OTEL_SDK_DISABLED: no thread, no port."""
         before = threading.active_count()
-        monkeypatch.setattr(journey, "settings", Settings(enabled=False))
+        monkeypatch.setattr(setting, "current", Settings(enabled=False))
         assert endpoints.start() is None
-        monkeypatch.setattr(journey, "settings", Settings())
+        monkeypatch.setattr(setting, "current", Settings())
         monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
         assert endpoints.start() is None
         assert threading.active_count() == before
@@ -368,8 +423,8 @@ def test_mounted(path: str, status: int, part: str) -> None:
     assert client.post("/monitoring/metrics").status_code == 405
 
 
-def test_a_mounted_scrape_does_not_hold_the_loop_up() -> None:
-    """While a collection blocks, the service's own loop goes on."""
+def test_a_mounted_scrape_does_not_hold_the_service_up() -> None:
+    """While collections block, the service's own loop goes on, and its threads are its own."""
     free = threading.Event()
 
     def slow() -> list[Metric]:
@@ -388,12 +443,15 @@ def test_a_mounted_scrape_does_not_hold_the_loop_up() -> None:
         async def receive() -> Any:
             return {}
 
-        asking = asyncio.create_task(ASGIEndpoints(slow)(scope, receive, send))
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        ours = ASGIEndpoints(slow)
+        asking = [asyncio.create_task(ours(scope, receive, send)) for _ in range(8)]
         for _ in range(10):
             await asyncio.sleep(0.001)
-        assert not asking.done()
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 30) == 7
+        assert not any(task.done() for task in asking)
         free.set()
-        await asking
+        await asyncio.gather(*asking)
         status: int = sent[0]["status"]
         return status
 
