@@ -14,6 +14,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 log = logging.getLogger("tradespan")
 
 _REST = (0.5, 15.0)  # seconds before a store that does not answer is asked again: first and most
+_OURS = context.create_key("tradespan-ours")
 _CREDENTIALS = re.compile(r"//[^@/]*@")
 
 
@@ -21,13 +22,18 @@ class unseen:  # noqa: N801 - reads as a keyword
     """`with unseen(): ...` keeps instrumentations from making spans of what happens inside."""
 
     def __enter__(self) -> None:
-        ctx = context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, context.Context())
+        ctx = context.Context({_SUPPRESS_INSTRUMENTATION_KEY: True, _OURS: True})
         self._token = context.attach(ctx)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         context.detach(self._token)
+
+
+def is_ours() -> bool:
+    """Whether this happens inside `unseen`."""
+    return bool(context.get_value(_OURS))
 
 
 class Outage:

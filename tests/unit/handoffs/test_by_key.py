@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
+import socket
 import sqlite3
 import threading
 import time
@@ -23,6 +24,7 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 import tradespan
 from tradespan import guard
 from tradespan.handoffs import by_key
+from tradespan.handoffs.by_key import late
 from tradespan.handoffs.by_key.key import Item, text_of
 from tradespan.settings import ConfigError
 
@@ -117,13 +119,63 @@ def test_a_journey_is_received_by_its_key(store: by_key.Store, telemetry: Any) -
     sent = send(sender, 7)
     assert by_key.flush(PATIENCE_S)
     assert signal_of(asyncio.run(receiver.areceive("7"))) == sent
-    assert signal_of(receiver.receive(b"7")) == signal_of(receiver.late(7)) == sent
+    assert signal_of(receiver.receive(b"7")) == sent
     with tradespan.execution(carrier=receiver.receive(7), symbol="BTC-USD") as execution:
         execution.filled(quantity=1, price=1)
     signal, stage = telemetry.span("signal"), telemetry.span("execution")
     assert stage.parent.span_id == signal.context.span_id
     assert stage.attributes["trading.wait"] >= 0
-    assert receiver.late(8) is None
+    assert receiver.receive(8) is None
+
+
+def test_a_key_that_comes_after_the_stage_has_begun(store: by_key.Store, telemetry: Any) -> None:
+    """It is asked for in the background until it is there; to take it never waits."""
+    sender, receiver = by_key.Sender(store), by_key.Receiver(store)
+    early, late = receiver.late("row"), receiver.late("row")
+    assert early is not None
+    assert late is not None
+    assert early.take() is None
+    sent = send(sender, "row")
+    assert sender.flush(PATIENCE_S)
+    until(lambda: late._found, "found")
+    assert signal_of(late.take()) == sent
+    assert early.take() is None
+
+
+def test_a_key_that_never_comes_is_asked_for_ever_more_seldom(
+    telemetry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pause is twice the one before, and the last one is the longest."""
+    store, asked = Memory(), []
+    put = late._Asking.put
+
+    def noting(asking: Any, one: late.Late, pause: float) -> None:
+        asked.append((one, pause))
+        put(asking, one, pause)
+
+    monkeypatch.setattr(late._Asking, "put", noting)
+    monkeypatch.setattr(late, "_FIRST_S", 0.001)
+    monkeypatch.setattr(late, "_LONGEST_S", 0.03)
+    mine = by_key.Receiver(store).late("row")
+    until(lambda: store.asked == 6, "given up")
+    assert [pause for one, pause in asked if one is mine] == [0.001 * 2**n for n in range(6)]
+
+
+def test_a_redis_that_never_answers_is_asked_once(telemetry: Any) -> None:
+    """The wait for an answer is not doubled by a second attempt."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        store = by_key.open_store(f"redis://127.0.0.1:{silent.getsockname()[1]}", "rows", 60.0)
+        with pytest.raises(redis.exceptions.TimeoutError):
+            store.get("row")
+        silent.setblocking(False)
+        asked = [silent.accept()[0]]
+        with pytest.raises(BlockingIOError):
+            asked.append(silent.accept()[0])
+        for one in asked:
+            one.close()
+        store.close()
 
 
 def test_the_newest_of_a_key_counts(store: by_key.Store) -> None:
@@ -334,7 +386,7 @@ def test_a_store_that_is_down_is_one_line_each_way(
     assert store.asked == 1  # left alone for a while
     store.error = None
     assert sender.flush(PATIENCE_S)
-    until(lambda: receiver.late(4), "asked again")
+    until(lambda: receiver.receive(4), "asked again")
     said = [r.message.partition(":")[0] for r in caplog.records]
     assert said.count("the store memory does not answer") == 2
     assert said.count("the store memory answers again") == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import importlib
 import json
 import logging
 import pickle
@@ -28,6 +27,7 @@ import tradespan
 from tradespan import guard
 from tradespan.handoffs import carrier as carriers
 from tradespan.handoffs import redis as streams
+from tradespan.handoffs.quiet import unseen
 from tradespan.handoffs.redis import connection, hooks, queues
 from tradespan.handoffs.redis import streams as memory
 from tradespan.handoffs.redis.streams import taken_out
@@ -154,6 +154,46 @@ def test_what_is_handed_on_by_hand_serves_too(client: redis.Redis) -> None:
         assert journey.signal_id == signal.signal_id
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("XADD", "signals", "*"),
+        ("xadd", b"signals", "MAXLEN", "~", 1000, "*"),
+        (b"XADD", "signals", "NOMKSTREAM", "MINID", "1-1", "LIMIT", 0, "5-1"),
+    ],
+)
+def test_a_command_that_is_spelt_out(client: redis.Redis, words: tuple[Any, ...]) -> None:
+    """It carries the journey like `xadd`, once, and its names stay the service's own."""
+    client.xadd("signals", PLAIN, id="1-1")
+    words = tuple(w for w in words if w not in ("~", "LIMIT", 0))  # which the test's server lacks
+    fields = [word for pair in PLAIN.items() for word in pair]
+    with tradespan.signal() as signal:
+        client.execute_command(*words, *fields)
+        carrier = streams.carrier_of(received(client))
+        assert carrier is not None
+        assert signal.signal_id in carrier["baggage"]
+        assert received(client) == PLAIN
+        for own in (("baggage", "2 bags"), (b"traceparent", "t", "symbol", "A")):
+            client.execute_command("XADD", "signals", "*", *own)
+            assert type(received(client)) is dict
+            assert len(received(client)) == len(own) // 2
+        client.execute_command("XADD", "signals", "*", "note", "baggage")
+        assert streams.carrier_of(received(client))
+    client.execute_command("XADD", "signals", "*", *fields)
+    assert streams.carrier_of(received(client)) is None
+    assert guard.failures == {}
+
+
+def test_our_own_readings_are_not_remembered(client: redis.Redis) -> None:
+    """What the measurement of a queue reads takes no room from the service's entries."""
+    with tradespan.signal():
+        client.xadd("signals", PLAIN)
+    with unseen():
+        ((entry, fields),) = client.execute_command("XRANGE", "signals", "-", "+")
+    assert {"traceparent", "baggage"} < set(fields)
+    assert streams.carrier_of(entry) is None
+
+
 def test_an_entry_put_back_keeps_its_journey(client: redis.Redis) -> None:
     """A loop that puts entries back, in no stage, hands their journey on."""
     with tradespan.signal():
@@ -192,6 +232,7 @@ def test_a_failure_of_ours_is_kept_away(
 
     with tradespan.signal(), monkeypatch.context() as patch:
         patch.setattr(memory, "to_send", broken)
+        patch.setattr(memory, "with_journey", broken)
         client.xadd("signals", PLAIN)
     with tradespan.signal():
         client.xadd("signals", PLAIN)
@@ -250,9 +291,14 @@ def test_a_cancelled_read_is_cancelled(client: redis.Redis, url: str) -> None:
 def test_installing_twice_wraps_once(client: redis.Redis) -> None:
     """A second install changes nothing."""
     streams.install()
-    wrapped: Any = redis.Redis.xadd
-    assert hasattr(wrapped, "__wrapped__")
-    assert not hasattr(wrapped.__wrapped__, "__wrapped__")
+    places: list[Any] = [
+        redis.Redis.xadd,
+        redis.Redis.execute_command,
+        redis.client.Pipeline.execute,
+    ]
+    for wrapped in places:
+        assert hasattr(wrapped, "__wrapped__")
+        assert not hasattr(wrapped.__wrapped__, "__wrapped__")
 
 
 def test_nothing_is_wrapped_without_a_declared_stream() -> None:
@@ -266,6 +312,7 @@ def test_nothing_is_wrapped_without_a_declared_stream() -> None:
         from redis.client import Pipeline
         assert not hasattr(StreamCommands.xadd, "__wrapped__")
         assert not hasattr(Pipeline.execute, "__wrapped__")
+        assert not hasattr(Pipeline.execute_command, "__wrapped__")
         for name in [n for n in sys.modules if n.partition(".")[0] == "redis"]:
             del sys.modules[name]
         streams.declare("signals", "signals", False)
@@ -273,6 +320,7 @@ def test_nothing_is_wrapped_without_a_declared_stream() -> None:
         import redis
         assert hasattr(redis.Redis.xadd, "__wrapped__")
         assert hasattr(redis.asyncio.client.Pipeline.execute, "__wrapped__")
+        assert hasattr(redis.asyncio.Redis.execute_command, "__wrapped__")
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -282,14 +330,15 @@ def test_a_missing_place_is_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another redis-py that lacks what we hold on to is one line, no error."""
-    core = SimpleNamespace(StreamCommands=type("StreamCommands", (), {"xadd": lambda *_: None}))
+    monkeypatch.setattr(hooks, "_CLIENTS", ())
     monkeypatch.setattr(hooks, "_PIPELINES", (("redis.client", "Gone"), ("redis.gone", "Pipeline")))
-    monkeypatch.setattr(importlib, "import_module", lambda name: core)
+    monkeypatch.setattr(redis.commands.core.StreamCommands, "xadd", redis.Redis.xadd)
     hooks._hook(SimpleNamespace(__version__="99"))
     (line,) = [r.message for r in caplog.records]
-    assert "redis 99 has no StreamCommands.xread" in line
-    assert "redis.client.Gone.execute" in line
-    assert "redis.gone.Pipeline.execute" in line
+    for place in ("redis.client.Gone", "redis.gone.Pipeline"):
+        assert f"{place}.execute_command" in line
+        assert f"{place}.execute," in f"{line.partition(':')[0]},"
+    assert "redis 99 has no " in line
     assert "xadd" not in line
 
 
@@ -335,7 +384,7 @@ def test_a_queue_is_measured_where_the_service_is_connected(
     assert telemetry.last("trading.queue.rate", **LABELS) == 0
 
 
-@pytest.mark.parametrize("kind", ["sync", "async", "pipeline"])
+@pytest.mark.parametrize("kind", ["sync", "async", "pipeline", "words"])
 def test_every_kind_of_client_shows_the_way(
     client: redis.Redis, url: str, watched: streams.Watch, kind: str
 ) -> None:
@@ -350,6 +399,11 @@ def test_every_kind_of_client_shows_the_way(
         asyncio.run(asynchronous())
     elif kind == "pipeline":
         client.pipeline().xadd("signals", PLAIN).execute()
+    elif kind == "words":
+        client.xgroup_create("others", "g", "0", mkstream=True)
+        client.execute_command(
+            "XREADGROUP", "GROUP", "g", "streams", "COUNT", 1, "streams", "others", "signals", 0, 0
+        )
     else:
         client.xrange("signals")
     assert watched.poll() is True
@@ -471,6 +525,41 @@ def test_an_outage_is_one_line_each(
     assert "does not answer: it is not measured" in first
     assert "secret" not in first
     assert second.endswith("answers again")
+
+
+def test_what_is_not_measured_is_not_shown(
+    client: redis.Redis,
+    watched: streams.Watch,
+    telemetry: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In an outage and after the end the series end, rather than show what was."""
+
+    def shown() -> list[Any]:
+        telemetry.points.clear()
+        names = ("depth", "oldest.age", "rate")
+        return [telemetry.last(f"trading.queue.{name}", **LABELS) for name in names]
+
+    client.xgroup_create("signals", "g", "0", mkstream=True)
+    for _ in range(2):
+        client.xadd("signals", PLAIN)
+        watched.poll()
+    depth, age, rate = shown()
+    assert depth == 2
+    assert 0 <= age < 60
+    assert rate > 0
+    with monkeypatch.context() as outage:
+        outage.setattr(queues, "read", lambda *_: (_ for _ in ()).throw(NoConnection("down")))
+        watched.poll()
+        assert shown() == [None, None, None]
+    watched.poll()
+    assert shown()[0] == 2
+    client.xadd("signals", PLAIN, id="9999999999999-1")
+    monkeypatch.setattr(queues, "_EARLIEST_MS", 99_999_999_999_999)
+    watched.poll()
+    assert shown()[:2] == [3, None]
+    watched.stop()
+    assert shown() == [None, None, None]
 
 
 def test_a_watch_runs_by_itself_and_once(client: redis.Redis, url: str, telemetry: Any) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tradespan.guard import guard
 from tradespan.handoffs.by_key.key import text_of
+from tradespan.handoffs.by_key.late import Late, asking
 from tradespan.handoffs.by_key.stores import Store
 from tradespan.handoffs.quiet import Outage
 
@@ -69,14 +70,15 @@ class Receiver:
                 pause = min(pause * 2, _LONGEST_S)
         return None
 
-    def late(self, key: object) -> dict[str, str] | None:
-        """One more try, for the link to a journey that came too late. Never raises.
+    def late(self, key: object) -> Late | None:
+        """A key that has not come yet, asked for in the background; None is no key. Never raises.
 
         Arguments:
             key: as it was sent.
         """
         with _RECEIVE:
-            return self._get(text_of(key))
+            text = text_of(key)
+            return Late(lambda: self._get(text))
         return None
 
     def _patience(self) -> float:
@@ -121,3 +123,4 @@ def _pool() -> ThreadPoolExecutor:
 @functools.cache
 def _stand_up_after_fork() -> None:
     os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=asking.cache_clear)

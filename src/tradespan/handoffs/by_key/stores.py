@@ -20,6 +20,7 @@ from tradespan.handoffs.redis import connection
 from tradespan.settings import ConfigError
 
 _SPACE = re.compile(r"^[A-Za-z0-9_.-]{1,64}\Z")
+_HERE = Path()
 _READ_S, _CONNECT_S, _WRITE_S = 0.05, 0.25, 1.0
 
 
@@ -47,7 +48,7 @@ class Store(Protocol):
         """Let go of the parent's connections, in a child."""
 
 
-def open_store(url: str, space: str, ttl: float) -> Store:
+def open_store(url: str, space: str, ttl: float, folder: Path = _HERE) -> Store:
     """The store of a URL; it is connected when it is first used, and may be down until then.
 
     Arguments:
@@ -56,6 +57,7 @@ def open_store(url: str, space: str, ttl: float) -> Store:
         space: name of the hand-off, so that several share a store; keys in Redis are
             `tradespan:SPACE:KEY`.
         ttl: seconds for which a journey is kept.
+        folder: of which a relative FILE is; the working folder.
 
     Raises:
         ConfigError: the URL, the name or the time cannot be used.
@@ -69,7 +71,7 @@ def open_store(url: str, space: str, ttl: float) -> Store:
     if scheme in ("redis", "rediss", "unix"):
         opened = RedisStore(url, space, ttl)
     elif scheme == "sqlite":
-        opened = SqliteStore(_file(url), space, ttl)
+        opened = SqliteStore(_file(url, folder), space, ttl)
     else:
         hint = "redis://HOST:6379/0, or sqlite:///FILE when all services are on one host"
         raise ConfigError("store", masked(url), hint)
@@ -117,8 +119,8 @@ class RedisStore:
         self._writer: Any = connection.from_url(self._url, _WRITE_S, _WRITE_S)
 
 
-def _file(url: str) -> Path:
-    """The file of a SQLite URL.
+def _file(url: str, folder: Path) -> Path:
+    """The file of a SQLite URL, wherever the service goes later.
 
     Raises:
         ConfigError: no file, or none that can be there.
@@ -126,9 +128,9 @@ def _file(url: str) -> Path:
     path = url[len("sqlite:///") :] if url.lower().startswith("sqlite:///") else ""
     if not path or path == ":memory:" or "?" in path or "\0" in path:
         raise ConfigError("store", url, "a file that all services see: sqlite:////var/lib/ts.db")
-    file = Path(path)
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        raise ConfigError("store", url, f"{file.absolute().parent} must be a folder, and FILE not")
+    file = (folder / path).absolute()
+    if file.is_dir() or not file.parent.is_dir():
+        raise ConfigError("store", url, f"{file.parent} must be a folder, and FILE not")
     return file
 
 

@@ -73,9 +73,10 @@ def _client(kind: Any, settings: dict[str, Any]) -> Any:
 
 def _limits(connect: float, timeout: float) -> dict[str, Any]:
     from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as NoConnection
     from redis.retry import Retry
 
-    once_more = Retry(NoBackoff(), 1)
+    once_more = Retry(NoBackoff(), 1, (NoConnection,))  # not where nobody answers: that takes time
     return {
         "socket_connect_timeout": connect,
         "socket_timeout": timeout,

@@ -1,11 +1,13 @@
-"""Where redis-py is held: its stream commands, and the moment a pipeline's answers come back.
+"""Where redis-py is held: its commands, and the moment a pipeline's answers come back.
 
-Both are public, the same for sync and async clients, and stand in every redis-py since 5.
+`execute_command` is where every command goes through, also one that the service spells out itself;
+sync and async clients, their pipelines and those of clusters have it in every redis-py since 5.
+`xadd` is held too: there the fields are still what the service read, and no span of the command has
+begun yet.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import logging
 import os
@@ -16,6 +18,7 @@ from typing import Any
 import wrapt
 
 from tradespan.guard import guard
+from tradespan.handoffs import quiet
 from tradespan.handoffs.redis import connection, streams
 
 log = logging.getLogger("tradespan")
@@ -23,10 +26,13 @@ log = logging.getLogger("tradespan")
 _SEND = guard("redis.send")
 _RECEIVE = guard("redis.receive")
 _SEE = guard("redis.client")
-_READS = {
-    "xread": "XREAD", "xreadgroup": "XREADGROUP", "xrange": "XRANGE", "xrevrange": "XREVRANGE",
-    "xclaim": "XCLAIM", "xautoclaim": "XAUTOCLAIM",
-}  # fmt: skip
+_READS = {"XREAD", "XREADGROUP", "XRANGE", "XREVRANGE", "XCLAIM", "XAUTOCLAIM"}
+_CLIENTS = (
+    ("redis.client", "Redis"),
+    ("redis.asyncio.client", "Redis"),
+    ("redis.cluster", "RedisCluster"),
+    ("redis.asyncio.cluster", "RedisCluster"),
+)
 _PIPELINES = (
     ("redis.client", "Pipeline"),
     ("redis.asyncio.client", "Pipeline"),
@@ -53,7 +59,7 @@ def install() -> None:
 
 
 def _hook(module: Any) -> None:
-    missing = [*_hook_commands(), *_hook_pipelines()]
+    missing = list(_hold())
     if missing:
         log.warning(
             "redis %s has no %s: the journeys of declared streams may not pass there",
@@ -62,66 +68,49 @@ def _hook(module: Any) -> None:
         )
 
 
-def _hook_commands() -> Iterator[str]:
-    """Wrap the stream commands; gives the names of those that are missing."""
-    try:
-        core = importlib.import_module("redis.commands.core")
-    except ImportError:
-        core = None
-    names = ("StreamCommands", "AsyncStreamCommands")
-    classes = {id(c): c for c in (getattr(core, n, None) for n in names) if c is not None}
-    if not classes:
-        yield "redis.commands.core.StreamCommands"
-    for owner in classes.values():
-        for method in ("xadd", *_READS):
-            try:
-                wrapper = _xadd if method == "xadd" else _reading(_READS[method])
-                wrapt.wrap_function_wrapper(owner, method, wrapper)
-            except AttributeError:
-                yield f"{owner.__name__}.{method}"
-
-
-def _hook_pipelines() -> Iterator[str]:
-    """Wrap `execute` of each kind of pipeline; gives the names of those that are missing."""
-    for module, name in _PIPELINES:
+def _hold() -> Iterator[str]:
+    """Wrap each place; gives the names of those that are missing."""
+    places: list[tuple[str, str, Callable[..., Any]]] = [
+        ("redis.commands.core", "StreamCommands.xadd", _xadd),
+        *((module, f"{name}.execute_command", _command) for module, name in _CLIENTS + _PIPELINES),
+        *((module, f"{name}.execute", _execute) for module, name in _PIPELINES),
+    ]
+    for module, name, wrapper in places:
         try:
-            wrapt.wrap_function_wrapper(module, f"{name}.execute", _execute)
+            wrapt.wrap_function_wrapper(module, name, wrapper)
         except (AttributeError, ImportError):
-            yield f"{module}.{name}.execute"
+            yield f"{module}.{name}"
 
 
-def _xadd(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    if not streams.declared:
-        return wrapped(*args, **kwargs)
-    with _SEND:
-        stream = args[0] if args else kwargs.get("name")
-        _see(instance, stream)
-        if len(args) > 1:
-            args = (stream, streams.to_send(stream, args[1]), *args[2:])
-        elif "fields" in kwargs:
-            kwargs = {**kwargs, "fields": streams.to_send(stream, kwargs["fields"])}
+def _xadd(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    if streams.declared:
+        with _SEND:
+            if len(args) > 1:
+                args = (args[0], streams.to_send(args[0], args[1]), *args[2:])
+            elif "fields" in kwargs:
+                stream = args[0] if args else kwargs.get("name")
+                kwargs = {**kwargs, "fields": streams.to_send(stream, kwargs["fields"])}
     return wrapped(*args, **kwargs)
 
 
-def _reading(command: str) -> Callable[..., Any]:
-    """The wrapper of a command that answers with entries."""
-    names = {"XREAD": ("streams", 0), "XREADGROUP": ("streams", 2)}.get(command, ("name", 0))
+def _command(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Send a command: an entry with the journey, what is read without it."""
+    name = ""
+    if streams.declared:
+        with _SEND:
+            name = _name(args)
+            _see(instance, name, args)
+            args = streams.with_journey(args) if name == "XADD" else args
+    result = wrapped(*args, **kwargs)
+    if name not in _READS or result is instance:  # a pipeline answers later
+        return result
+    return _then(result, lambda response: streams.taken_out(name, args[1], response))
 
-    def read(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        result = wrapped(*args, **kwargs)
-        if not streams.declared:
-            return result
-        stream: Any = None
-        with _SEE:
-            keyword, place = names
-            stream = kwargs[keyword] if keyword in kwargs else args[place]
-            for name in stream if isinstance(stream, dict) else (stream,):
-                _see(instance, name)
-        if result is instance:  # a pipeline, which answers later
-            return result
-        return _then(result, lambda response: streams.taken_out(command, stream, response))
 
-    return read
+def _name(args: Any) -> str:
+    """The command's name, where it adds or reads entries and is not our own."""
+    name = streams.text(args[0]).upper() if args else ""
+    return name if (name == "XADD" or name in _READS) and not quiet.is_ours() else ""
 
 
 def _execute(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -151,7 +140,7 @@ def _queued_reads(pipeline: Any) -> Iterator[tuple[int, str, Any]]:
     for place, queued in enumerate(queue):
         args = queued[0] if isinstance(queued, tuple) else queued.args
         command = streams.text(args[0]).upper() if args else ""
-        if command in _READS.values():
+        if command in _READS:
             yield place, command, args[1]
 
 
@@ -172,8 +161,15 @@ def _changed(response: Any, change: Callable[[Any], Any]) -> Any:
     return response
 
 
-def _see(client: Any, stream: Any) -> None:
+def _see(client: Any, command: str, args: Any) -> None:
     """Remember how the client of a watched stream is connected."""
-    if connection.wanted:
-        with _SEE:
-            connection.see(client, streams.text(stream))
+    if not command or connection.wanted <= connection.seen.keys():
+        return
+    with _SEE:
+        names = args[1:2]
+        if command in ("XREAD", "XREADGROUP"):  # ... STREAMS name name id id
+            words = [streams.text(word).upper() for word in args]
+            names = args[words.index("STREAMS", 1 if command == "XREAD" else 4) + 1 :]
+            names = names[: len(names) // 2]
+        for name in names:
+            connection.see(client, streams.text(name))

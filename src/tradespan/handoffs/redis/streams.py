@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -108,8 +109,7 @@ def to_send(stream: object, fields: Any) -> Any:
 
     Fields that already have one of the names stay as they are: those are the service's own.
     """
-    known = declared.get(text(stream))
-    if known is None or not known.inject or not isinstance(fields, dict) or not fields:
+    if not isinstance(fields, dict) or not fields or not _injected(stream):
         return fields
     if not _names().keys().isdisjoint(fields):
         return fields
@@ -118,6 +118,19 @@ def to_send(stream: object, fields: Any) -> Any:
     if isinstance(fields, Fields):  # put back as it came, by code that is in no stage
         return {**fields, **fields.carrier}
     return fields
+
+
+def with_journey(command: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The words of an XADD, which end in names and values, with the journey's after them.
+
+    The same holds as for `to_send`.
+    """
+    if len(command) < 5 or not _injected(command[1]) or journeys.current_journey() is None:
+        return command
+    ours = _names()
+    if any(isinstance(name, str | bytes) and name in ours for name in command[-2:2:-2]):
+        return command
+    return (*command, *itertools.chain.from_iterable(carriers.inject().items()))
 
 
 def taken_out(command: str, stream: object, response: Any) -> Any:
