@@ -87,6 +87,7 @@ def schema() -> str:
     target = _text("targets.parse")
     short = [target, {"type": "array", "items": target}]
     calls["additionalProperties"] = {"anyOf": [calls["additionalProperties"], *short]}
+    found["patternProperties"] = {"^x-": {}}  # a place for anchors
     _close(found)
     return json.dumps({**found, **HEAD}, indent=2, ensure_ascii=False) + "\n"
 

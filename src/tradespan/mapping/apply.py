@@ -8,13 +8,13 @@ from typing import Any
 
 import wrapt
 
+from tradespan.decorate import Block, decorate
 from tradespan.guard import guard
 from tradespan.mapping import factories, targets
 from tradespan.mapping.blocks import Around
 from tradespan.mapping.paths import signature
 from tradespan.mapping.record import Entry, Record
 from tradespan.mapping.targets import Target, Unwrappable
-from tradespan.stages.decorate import Block, decorate
 
 _IMPORTED = guard("mapping.imported")
 Make = Callable[[Around], Block]

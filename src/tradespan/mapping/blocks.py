@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from tradespan.decorate import Managed
 from tradespan.guard import guard
 from tradespan.mapping import reading
 from tradespan.mapping.config import Count, Value
 from tradespan.mapping.paths import Call, Path, Signature
 from tradespan.mapping.record import Entry
 from tradespan.mapping.rules import Rule
+from tradespan.semconv.metrics import VALUES
 from tradespan.stages import calls
-from tradespan.stages.decorate import Managed
 from tradespan.stages.stage import current_stage
 
 _BEGIN, _RETURNED, _END = guard("mapping.begin"), guard("mapping.returned"), guard("mapping.end")
@@ -78,6 +79,12 @@ class ValueBlock(Block):
             if found is not None:
                 calls.value(self._name, found)
 
+    def end(self, error: BaseException | None = None) -> None:
+        """A status is 0 where its function fails; of any other gauge nothing is known then."""
+        with _END:
+            if isinstance(error, Exception) and VALUES[self._name].unit == "{status}":
+                calls.value(self._name, 0)
+
 
 class CountBlock(Block):
     """Counts a call after which a rule holds, or an exception that is made."""
@@ -128,6 +135,6 @@ class SendBlock(Block):
         with _RETURNED:
             self.call.result = value
             place = f"{self.around.place}: {self._key.text}"
-            key = reading.scalar(self._key.read(self.call), place)
-            if key is not None:
-                self._send(key)
+            key = self._key.read(self.call)
+            if reading.scalar(key, place) is not None:
+                self._send(key)  # as it is, because the receiver asks for it so

@@ -13,7 +13,7 @@ from tradespan.stages.calls import Call
 METHODS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "asyncmy": ("asyncmy.cursors", ("Cursor.execute",)),
     "mysql.connector": ("mysql.connector.cursor", ("MySQLCursor.execute",)),
-    "pymysql": ("pymysql.cursors", ("Cursor.execute", "Cursor.executemany")),
+    "pymysql": ("pymysql.cursors", ("Cursor.execute",)),  # executemany calls it
     "psycopg": ("psycopg", ("Cursor.execute", "AsyncCursor.execute")),
     "sqlalchemy": ("sqlalchemy.engine.base", ("Connection.execute",)),
 }
@@ -71,7 +71,19 @@ def _hook_sqlite(
     module: Any, timed: Call, found: Callable[[], None], fired: Callable[[], None]
 ) -> None:
     """Its types are C's and take no wrapper, but connect() takes a factory."""
+    factory = _timed_connection(module, timed, fired)
 
+    def connect(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+        if len(args) < 6:
+            kwargs.setdefault("factory", factory)
+        return wrapped(*args, **kwargs)
+
+    for place in (module, module.dbapi2):
+        wrapt.wrap_function_wrapper(place, "connect", connect)
+    found()
+
+
+def _timed_connection(module: Any, timed: Call, fired: Callable[[], None]) -> type:
     class Connection(module.Connection):  # type: ignore[misc]
         """A connection whose queries are timed."""
 
@@ -83,6 +95,9 @@ def _hook_sqlite(
 
         def executemany(self, *args: Any) -> Any:
             return self.cursor().executemany(*args)
+
+        def executescript(self, script: str) -> Any:
+            return self.cursor().executescript(script)
 
     class Cursor(module.Cursor):  # type: ignore[misc]
         """A cursor whose queries are timed."""
@@ -97,10 +112,9 @@ def _hook_sqlite(
             with timed.fresh():
                 return super().executemany(*args)
 
-    def connect(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-        if len(args) < 6:
-            kwargs.setdefault("factory", Connection)
-        return wrapped(*args, **kwargs)
+        def executescript(self, script: str) -> Any:
+            fired()
+            with timed.fresh():
+                return super().executescript(script)
 
-    wrapt.wrap_function_wrapper(module, "connect", connect)
-    found()
+    return Connection

@@ -3,12 +3,14 @@
 pydantic and PyYAML are imported only where such a file is read.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tradespan.mapping.fields import (
     CLIENTS,
+    EMPTY,
     Client,
     Host,
     Name,
@@ -32,6 +34,12 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, defer_build=True, regex_engine="python-re"
     )
+
+
+def _no_other(names: Collection[str], taken: set[str], of: str) -> None:
+    """Refuse names under which a stage or a count takes something else."""
+    for name in sorted(taken & {*names}):
+        raise ValueError(f"set cannot name {name!r}, which {of} has already")
 
 
 class Pipeline(Model):
@@ -83,7 +91,7 @@ class Stage(Model):
     run: Targets = Field([], description="module:function, module:Class.method, Class+.method.")
     route: Routes = Field([], description="METHOD /path/template of a FastAPI route.")
     returns: Targets = Field([], description="Factories: what they give back is the stage.")
-    begins: Begins | None = Field(None, description="A journey begins here.")
+    begins: Annotated[Begins | None, EMPTY] = Field(None, description="A journey begins here.")
     ends: bool | None = Field(None, description="The journey ends here.")
     receive: dict[Name, PathText] = Field({}, description="Hand-off: path of carrier or key.")
     set: dict[Name, PathText] = Field({}, description="Value: path.")
@@ -97,9 +105,7 @@ class Stage(Model):
     def _somewhere(self) -> Self:
         if not (self.run or self.route or self.returns):
             raise ValueError("say where it is: run, route or returns")
-        taken = sorted({"name", "carrier", "ends"} & set(self.set))
-        if taken:
-            raise ValueError(f"set cannot name {taken[0]!r}, which a stage has already")
+        _no_other(self.set, {"self", "name", "carrier", "ends"}, "a stage")
         early = {f"receive.{name}": path for name, path in self.receive.items()}
         early["set.signal_id"] = self.set.get("signal_id")
         early["begins.event_time"] = self.begins.event_time if self.begins else None
@@ -158,6 +164,7 @@ class Count(Model):
             raise ValueError("say raises, or after with when")
         if self.after and not self.when:
             raise ValueError("after needs when: a rule")
+        _no_other(self.set, {"name", "amount"}, "a count")
         return self
 
 

@@ -68,6 +68,11 @@ def _host(value: Any) -> str:
     return text
 
 
+def _empty(value: Any) -> Any:
+    """A key with nothing after it is said all the same."""
+    return {} if value is None else value
+
+
 CLIENTS: Final = ("asyncmy", "mysql.connector", "psycopg", "pymysql", "sqlalchemy", "sqlite3")
 """Database clients that can be timed by name."""
 
@@ -85,6 +90,8 @@ RuleText = Annotated[Any, _parsed(rules.parse, "rule")]
 TargetText = Annotated[Any, _parsed(targets.parse, "target")]
 Client = Annotated[str, Before(_client)]
 Host = Annotated[str, Before(_host)]
+EMPTY: Final = Before(_empty)
+"""`begins:` with nothing after it is `begins: {}`."""
 Route = Annotated[tuple[str, str], Before(_route)]
 Rules = Annotated[list[RuleText], Before(_listed)]
 Targets = Annotated[list[TargetText], Before(_listed)]

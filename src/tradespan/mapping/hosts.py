@@ -1,14 +1,18 @@
-"""Calls to named hosts, through httpx, requests or aiohttp: latency, and a model's tokens."""
+"""Calls to named hosts by any of Python's usual clients: latency, and a model's tokens.
+
+Tokens are read from answers to httpx, requests and aiohttp.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
 
 import wrapt
 from opentelemetry import context
@@ -22,6 +26,8 @@ from tradespan.stages.stage import current_stage
 
 _HOOK = guard("mapping.hosts")
 _LARGEST = 4_000_000  # bytes of an answer that is read for its usage
+_Asked = Callable[[Any, Any, Any], object]
+_current: ContextVar[_Timed | None] = ContextVar("tradespan-host-call", default=None)
 
 
 class Hosts:
@@ -29,63 +35,61 @@ class Hosts:
 
     def __init__(self) -> None:
         self._mapped: list[tuple[str, Call, bool, Callable[[], None]]] = []
+        self._found: list[Callable[[], None]] = []
 
-    def add(self, host: str, timed: Call, model: bool, fired: Callable[[], None]) -> None:
+    def add(
+        self,
+        host: str,
+        timed: Call,
+        model: bool,
+        found: Callable[[], None],
+        fired: Callable[[], None],
+    ) -> None:
         """Time the calls to a host.
 
         Arguments:
             host: HOST or HOST:PORT, patterns too.
             timed: the metric.
             model: whether answers tell of tokens.
+            found: is told when a client is there.
             fired: is told each call.
         """
         self._mapped.append((host.lower(), timed, model, fired))
+        self._found.append(found)
         if model:
             warm()
 
     def install(self) -> None:
-        """Put the hooks into httpx, requests and aiohttp as each is imported."""
-        for client in ("httpx", "httpx2"):
-            wrapt.register_post_import_hook(self._hook_httpx, client)
-        wrapt.register_post_import_hook(self._hook_requests, "requests.sessions")
-        wrapt.register_post_import_hook(self._hook_aiohttp, "aiohttp.client")
+        """Put the hooks into the clients as each is imported."""
+        for client in _CLIENTS:
+            wrapt.register_post_import_hook(self._imported, client)
 
-    def _hook_httpx(self, module: Any) -> None:
-        def send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-            with self._timed(_sent, args, kwargs) as one:
-                return one.answered(wrapped(*args, **kwargs))
-
-        async def async_send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-            with self._timed(_sent, args, kwargs) as one:
-                return one.answered(await wrapped(*args, **kwargs))
-
-        wrapt.wrap_function_wrapper(module, "Client.send", send)
-        wrapt.wrap_function_wrapper(module, "AsyncClient.send", async_send)
-
-    def _hook_requests(self, module: Any) -> None:
-        def send(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-            with self._timed(_sent, args, kwargs) as one:
-                return one.answered(wrapped(*args, **kwargs))
-
-        wrapt.wrap_function_wrapper(module, "Session.send", send)
-
-    def _hook_aiohttp(self, module: Any) -> None:
-        async def send(wrapped: Callable[..., Any], session: Any, args: Any, kwargs: Any) -> Any:
-            def asked(args: Any, kwargs: Any) -> object:
-                return session._build_url(
-                    kwargs["str_or_url"] if "str_or_url" in kwargs else args[1]
-                )
-
-            with self._timed(asked, args, kwargs) as one:
-                return one.answered_unread(await wrapped(*args, **kwargs))
-
-        wrapt.wrap_function_wrapper(module, "ClientSession._request", send)
-
-    def _timed(self, asked: Callable[[Any, Any], object], args: Any, kwargs: Any) -> _Timed:
+    def _imported(self, module: Any) -> None:
         with _HOOK:
+            for way in _CLIENTS[module.__name__]:
+                wrapt.wrap_function_wrapper(module, way.method, self._around(way))
+            for found in self._found:
+                found()
+
+    def _around(self, way: _Way) -> Callable[..., Any]:
+        def send(wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:
+            with self._timed(way.url, client, args, kwargs) as one:
+                return way.answered(one, wrapped(*args, **kwargs))
+
+        async def asend(wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:
+            with self._timed(way.url, client, args, kwargs) as one:
+                return way.answered(one, await wrapped(*args, **kwargs))
+
+        return asend if way.awaited else send
+
+    def _timed(self, asked: _Asked, client: Any, args: Any, kwargs: Any) -> _Timed:
+        with _HOOK:
+            outer = _current.get()
+            if outer is not None and outer.open:  # a redirect, or the client below a client
+                return _Timed(None)
             if context.get_value(_SUPPRESS_INSTRUMENTATION_KEY):  # telemetry on its own way out
                 return _Timed(None)
-            url = urlsplit(str(asked(args, kwargs)))
+            url = urlsplit(str(asked(client, args, kwargs)))
             host, port = (url.hostname or "").lower(), url.port or _port(url.scheme)
             for pattern, timed, model, fired in self._mapped:
                 name, wanted = _split(pattern)
@@ -96,20 +100,31 @@ class Hosts:
 
 
 class _Timed:
-    """One call to a host, mapped or not."""
+    """One call to a host, mapped or not.
+
+    Attributes:
+        open: whether it goes on; what its client does meanwhile, by itself, is part of it.
+    """
 
     def __init__(self, timed: Call | None, url: str = "") -> None:
         self._call, self._url = timed, url
         self._began = time.perf_counter()
+        self.open = timed is not None
 
     def __enter__(self) -> _Timed:
         if self._call is not None:
+            _current.set(self)
             self._call.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.open = False
         if self._call is not None:
             self._call.end()
+
+    def answered_unsaid(self, response: Any) -> Any:
+        """The answer, of which nothing is read."""
+        return response
 
     def answered(self, response: Any) -> Any:
         """The answer; what it says of its usage goes to the stage, if all of it is there."""
@@ -149,9 +164,64 @@ class _Timed:
             spending.note(current_stage(), replace(used, url=self._url, seconds=seconds))
 
 
-def _sent(args: Any, kwargs: Any) -> object:
+def _sent(_: Any, args: Any, kwargs: Any) -> object:
     """The URL of the request that httpx and requests send."""
     return (kwargs.get("request") or args[0]).url
+
+
+def _built(session: Any, args: Any, kwargs: Any) -> object:
+    """The URL that aiohttp makes of the session's base and the call's own."""
+    return session._build_url(kwargs["str_or_url"] if "str_or_url" in kwargs else args[1])
+
+
+def _given(_: Any, args: Any, kwargs: Any) -> object:
+    """The URL that urllib3 is asked for."""
+    return kwargs["url"] if "url" in kwargs else args[1]
+
+
+def _of_pool(pool: Any, args: Any, kwargs: Any) -> object:
+    """The URL of a path that a pool of urllib3, which has one host, is asked for."""
+    here = f"[{pool.host}]" if ":" in pool.host else pool.host
+    return urljoin(f"{pool.scheme}://{here}:{pool.port or ''}", str(_given(pool, args, kwargs)))
+
+
+def _opened(_: Any, args: Any, kwargs: Any) -> object:
+    """The URL, or that of the request, which urllib opens."""
+    request = kwargs["fullurl"] if "fullurl" in kwargs else args[0]
+    return getattr(request, "full_url", request)
+
+
+class _Way:
+    """A method by which a client sends a request."""
+
+    def __init__(
+        self,
+        method: str,
+        url: _Asked,
+        answered: Callable[[_Timed, Any], Any] = _Timed.answered_unsaid,
+        *,
+        awaited: bool = False,
+    ) -> None:
+        self.method, self.url, self.answered, self.awaited = method, url, answered, awaited
+
+
+_HTTPX = (
+    _Way("Client.send", _sent, _Timed.answered),
+    _Way("AsyncClient.send", _sent, _Timed.answered, awaited=True),
+)
+_CLIENTS: Final[dict[str, tuple[_Way, ...]]] = {
+    "httpx": _HTTPX,
+    "httpx2": _HTTPX,
+    "requests.sessions": (_Way("Session.send", _sent, _Timed.answered),),
+    "aiohttp.client": (
+        _Way("ClientSession._request", _built, _Timed.answered_unread, awaited=True),
+    ),
+    "urllib3.poolmanager": (
+        _Way("PoolManager.urlopen", _given),
+        _Way("HTTPConnectionPool.urlopen", _of_pool),
+    ),
+    "urllib.request": (_Way("OpenerDirector.open", _opened),),
+}
 
 
 def _split(pattern: str) -> tuple[str, str]:

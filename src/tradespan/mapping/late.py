@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_STANDSTILL = 5.0  # seconds on one line that is no import: the script is past its definitions
+_STANDSTILL = 5.0  # seconds without a new line, imports aside: the script is past its definitions
 
 
 class Definitions:
@@ -36,6 +36,7 @@ class Definitions:
     ) -> None:
         self._open, self._found, self._gave_up = set(names), found, gave_up
         self._body: FrameType | None = None
+        self._seen: set[int] = set()
         self._deadline = 0.0
 
     def watch(self) -> None:
@@ -50,11 +51,16 @@ class Definitions:
         if _is_script(frame) and not self._is_inside(frame):
             self._body = frame
             return self._on_line
-        if self._body is None:
-            return None
-        if time.monotonic() > self._deadline and not _imports(self._body):
+        if self._body is not None and self._stands_still(self._body):
             self._stop()
         return None
+
+    def _stands_still(self, body: FrameType) -> bool:
+        """Whether no new line came for long; a loop of the script runs the same ones."""
+        if body.f_lineno not in self._seen:
+            self._seen.add(body.f_lineno)
+            self._deadline = time.monotonic() + _STANDSTILL
+        return time.monotonic() > self._deadline and not _imports(body)
 
     def _is_inside(self, frame: FrameType) -> bool:
         """Whether it is code that the script executes, as dataclasses do, and not its body."""
@@ -64,8 +70,7 @@ class Definitions:
         for name in [n for n in self._open if n in frame.f_globals]:
             self._open.discard(name)
             self._found(name, frame.f_globals["__name__"])
-        self._deadline = time.monotonic() + _STANDSTILL
-        if event == "return" or not self._open:
+        if event == "return" or not self._open or self._stands_still(frame):
             self._stop()
             return None
         return self._on_line

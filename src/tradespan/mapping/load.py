@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from tradespan.settings import ConfigError
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is built
 _VARIABLE = r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}"
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_KINDS = {bool: "boolean", int: "number", float: "number"}
 
 
 class FileError(ConfigError):
@@ -44,21 +46,20 @@ def load(file: Path, environ: Mapping[str, str]) -> Estate:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(file, [f"{file}: cannot be read: {error}"]) from None
+    tree: Any = None
     try:
         tree = _composed(text)
-        data = SafeConstructor().construct_document(tree) if tree is not None else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        fault = f"{file}:{line}: no YAML: {getattr(error, 'problem', error)}"
-        raise FileError(file, [fault]) from None
-    twice = _twice(tree, ())
-    if twice:
-        raise FileError(file, [f"{file}:{line}: {place}: is there twice" for line, place in twice])
+        faults = [f"{file}:{line}: {what}" for line, what in _look(tree, (), {})]
+        data = SafeConstructor().construct_document(tree) if tree and not faults else None
+    except Exception as error:  # int() and datetime() of a scalar raise what they like
+        raise FileError(file, [f"{file}:{_no_yaml(tree, error)}"]) from None
+    if faults:
+        raise FileError(file, faults)
     if not isinstance(data, dict):
         raise FileError(file, [f"{file}:1: holds no mapping; begin with version: 1"])
+    own = {key: value for key, value in data.items() if not key.startswith("x-")}
     try:
-        return Estate.model_validate(_expand(data, environ))
+        return Estate.model_validate(_expand(own, environ))
     except ValidationError as error:
         raise FileError(file, [_said(file, tree, e) for e in error.errors()]) from None
 
@@ -71,21 +72,63 @@ def _composed(text: str) -> Any:
         return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _twice(node: Any, place: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Keys that stand twice in one mapping, of which YAML would silently keep the last."""
-    found: list[tuple[int, str]] = []
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+def _look(node: Any, place: tuple[str, ...], seen: dict[int, bool]) -> Iterator[tuple[int, str]]:
+    """Let every key be the text that it is written as, and find what YAML lets pass.
+
+    That is a key which stands twice in one mapping, of which YAML would silently keep the last, and
+    an anchor that leads back into itself.
+
+    Arguments:
+        seen: nodes by id, true while their inside is looked at.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return
+    if id(node) in seen:
+        if seen[id(node)]:
+            yield node.start_mark.line + 1, f"{'.'.join(place)}: leads back into itself"
+        return
+    seen[id(node)] = True
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _look(item, (*place, str(number)), seen)
+    else:
+        words: set[str] = set()
         for key, value in node.value:
             here = (*place, str(key.value))
-            if key.value in seen:
-                found.append((key.start_mark.line + 1, ".".join(here)))
-            seen.add(key.value)
-            found += _twice(value, here)
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in words:
+                    yield key.start_mark.line + 1, f"{'.'.join(here)}: is there twice"
+                words.add(key.value)
+                if key.tag != _MERGE:  # a stage called `on` and a word 1 are no boolean, no number
+                    key.tag = _TEXT
+            yield from _look(value, here, seen)
+    seen[id(node)] = False
+
+
+def _no_yaml(tree: Any, error: Exception) -> str:
+    """Why a text is no YAML, or holds a value that is none, with the line."""
+    if isinstance(error, yaml.YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        return f"{mark.line + 1 if mark else 1}: no YAML: {getattr(error, 'problem', error)}"
+    if isinstance(error, RecursionError):
+        return "1: no YAML: it is nested too deeply"
+    for node in _scalars(tree):
+        try:
+            SafeConstructor().construct_document(node)
+        except Exception as own:
+            return f"{node.start_mark.line + 1}: no YAML: {node.value!r}: {own}; quote it"
+    return f"1: no YAML: {error}"
+
+
+def _scalars(node: Any) -> Iterator[Any]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
     elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            found += _twice(item, (*place, str(number)))
-    return found
+        for item in node.value:
+            yield from _scalars(item)
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _scalars(value)
 
 
 def _expand(value: Any, environ: Mapping[str, str]) -> Any:
@@ -95,22 +138,41 @@ def _expand(value: Any, environ: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_expand(inner, environ) for inner in value]
     if isinstance(value, str) and "${" in value:
-        return re.sub(_VARIABLE, lambda m: environ.get(m[1]) or m[2] or m[0], value)
+        return re.sub(
+            _VARIABLE, lambda m: environ.get(m[1]) or (m[0] if m[2] is None else m[2]), value
+        )
     return value
 
 
 def _said(file: Path, tree: Any, error: Any) -> str:
     """One fault in words."""
     place = [part for part in error["loc"] if not _internal(part)]
-    line = _line(tree, place)
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = f"{place[-1]!r} is no key here; allowed: {_allowed(place)}"
-    elif error["type"] == "missing":
-        message = "is missing"
-    elif not message.startswith((repr(error.get("input")), "'", "services", "handoffs")):
-        message = f"{error.get('input')!r:.80}: {message}"
-    return f"{file}:{line}: {'.'.join(map(str, place)) or 'the file'}: {message}"
+    line, written = _find(tree, place)
+    path = ".".join(map(str, place)) or "the file"
+    return f"{file}:{line}: {path}: {_message(error, place, written)}"
+
+
+def _message(error: Any, place: list[Any], written: Any) -> str:
+    """What is wrong, without pydantic's own words for it."""
+    kind, given = error["type"], error.get("input")
+    message: str = error["msg"].removeprefix("Value error, ")
+    shown = "is empty" if given is None else f"{given!r:.80}"
+    if kind == "extra_forbidden":
+        return f"{place[-1]!r} is no key here; allowed: {_allowed(place)}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "model_type":
+        what = shown if given is None else f"{shown} is no mapping"
+        return f"{what}; allowed: {_allowed([*place, ''])}"
+    if kind == "dict_type":
+        return f"{shown if given is None else f'{shown} is no mapping'}; write NAME: value, or {{}}"
+    if kind == "string_pattern_mismatch":
+        return f"{shown} is no name; A to Z, a to z, 0 to 9, _, . and -, at most 64 of them"
+    if kind == "string_type" and isinstance(written, yaml.ScalarNode) and given is not None:
+        return f"{written.value} is a {_KINDS.get(type(given), 'date')} to YAML; quote it"
+    if message.startswith((repr(given), "'", "services", "handoffs")):
+        return message
+    return f"{shown}: {message}"
 
 
 def _internal(part: Any) -> bool:
@@ -118,23 +180,24 @@ def _internal(part: Any) -> bool:
     return isinstance(part, str) and part.startswith(("function-", "tagged-union", "[key]"))
 
 
-def _line(node: Any, place: Iterable[Any]) -> int:
-    """The line of the innermost node on the way that exists."""
+def _find(node: Any, place: Iterable[Any]) -> tuple[int, Any]:
+    """The innermost node on the way that exists: its line, and itself where the way ends there."""
     line: int = node.start_mark.line + 1
     for part in place:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+        if isinstance(node, yaml.MappingNode):  # a key of its own stands behind those it merged
+            pairs = reversed(node.value)
+            pair = next(((k, v) for k, v in pairs if k.value == str(part)), None)
             if pair is None:
-                return line
+                return line, None
             line, node = pair[0].start_mark.line + 1, pair[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             if part >= len(node.value):
-                return line
+                return line, None
             node = node.value[part]
             line = node.start_mark.line + 1
         else:
-            return line
-    return line
+            return line, None
+    return line, node
 
 
 def _allowed(place: list[Any]) -> str:

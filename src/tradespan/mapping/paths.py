@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -181,8 +182,9 @@ def _follow(value: Any, step: str | int) -> Any:
             return value[int(step)]
         if hasattr(value, step):
             return getattr(value, step)
-        if hasattr(value, "keys"):  # a row of sqlite3
-            return value[step]
+        if hasattr(value, "keys"):  # a row of sqlite3, a frame of pandas
+            with suppress(LookupError):
+                return value[step]
         return len(value) if step == "length" else MISSING
     except Exception:
         return MISSING

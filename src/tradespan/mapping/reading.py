@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from tradespan.mapping.notes import say_once
@@ -14,22 +14,41 @@ from tradespan.mapping.paths import MISSING, Call, Path
 
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _readings: dict[str, list[int]] = {}
-_SCALARS = (str, bytes, bool, int, float, Decimal, UUID, Enum, date)
+SCALARS: Final = (str, bool, int, float, Decimal, UUID, date)
+"""What is one text, number or time."""
+_LONGEST = 4096  # characters that are taken of bytes or of an exception
+
+
+def as_written(value: Any) -> Any:
+    """A value as the file would write it, to be compared with what the file has. Never raises.
+
+    Bytes are their text, an Enum's member its value, an exception its text or the name of its
+    class, a scalar of numpy Python's own; all else is what it is.
+    """
+    try:
+        if isinstance(value, Enum):
+            return as_written(value.value)
+        if isinstance(value, bytes):
+            return value[:_LONGEST].decode("utf-8", "replace")
+        if isinstance(value, BaseException):
+            return str(value)[:_LONGEST] or type(value).__name__
+        if hasattr(type(value), "item") and getattr(value, "size", None) == 1:
+            return value.item()
+    except Exception:  # what the service's own objects raise stays here
+        return value
+    return value
 
 
 def scalar(value: Any, place: str) -> Any:
     """A value as telemetry can hold it, or None; what is not a text or number is said once.
 
-    Nothing is turned into text here: a cyclic or huge object costs no more than a small one.
+    No object is turned into text here: a cyclic or huge one costs no more than a small one.
     """
+    value = as_written(value)
     if value is MISSING or value is None:
         return None
-    if isinstance(value, bytes):
-        return value[:4096].decode("utf-8", "replace")
-    if isinstance(value, _SCALARS):
+    if isinstance(value, SCALARS):
         return value
-    if getattr(value, "size", None) == 1 and hasattr(value, "item"):  # a scalar of numpy
-        return value.item()
     say_once(place, f"is a {type(value).__name__}, not a text or a number; left out")
     return None
 
@@ -54,9 +73,16 @@ def read(
         if value is None:
             continue
         if name in words:
-            value = words[name].get(str(value), value)
+            value = _ours(words[name], value)
         found[name] = value
     return found
+
+
+def _ours(words: Mapping[str, str], value: Any) -> Any:
+    """Our word for a value; a boolean may be written as YAML writes it, or as Python does."""
+    text = str(value)
+    other = words.get(text.lower(), value) if isinstance(value, bool) else value
+    return words.get(text, other)
 
 
 def count_reading(where: str, found: bool) -> None:
@@ -84,7 +110,7 @@ def event_time(value: Any, unit: str, place: str) -> datetime | float | None:
     value = scalar(value, place)
     if isinstance(value, datetime):
         return value
-    if isinstance(value, bool | None | bytes):
+    if isinstance(value, bool | None):
         return None
     try:
         if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
@@ -97,6 +123,7 @@ def event_time(value: Any, unit: str, place: str) -> datetime | float | None:
 
 def number(value: Any, place: str) -> float | None:
     """A gauge's number: true is 1, false and nothing are 0; anything else is said once."""
+    value = as_written(value)
     if value is None or isinstance(value, bool):
         return float(bool(value))
     try:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradespan.mapping.config import Estate, Handoff
 from tradespan.mapping.paths import MISSING
-from tradespan.mapping.stage_block import Received
+from tradespan.mapping.stage_block import Late, Received
 
 if TYPE_CHECKING:
     from tradespan.handoffs import by_key
 
 Send = Callable[[Any], None]
 STORE = "sqlite:///tradespan-handoffs.sqlite"
-"""Where keys are kept when no store is named: a file beside the service, for one host."""
+"""Where keys are kept when no store is named: beside tradespan.yaml, for services of one host."""
 
 
 class Message:
@@ -28,7 +29,7 @@ class Message:
         """The same."""
         return self.receive(value)
 
-    def late(self, value: Any) -> Any:
+    def late(self, value: Any) -> None:
         """Nothing: a message comes with its carrier."""
 
 
@@ -67,13 +68,20 @@ class Keyed:
         """The same, in a loop."""
         return None if value is MISSING or value is None else await self._receiver.areceive(value)
 
-    def late(self, value: Any) -> Any:
-        """What came under this key in the meantime."""
+    def late(self, value: Any) -> Late | None:
+        """What may still come under this key."""
         return None if value is MISSING or value is None else self._receiver.late(value)
 
 
-def declare(estate: Estate, service: str) -> tuple[dict[str, Received], dict[str, Send]]:
+def declare(
+    estate: Estate, service: str, folder: Path
+) -> tuple[dict[str, Received], dict[str, Send]]:
     """Open what a service needs of the estate's hand-offs.
+
+    Arguments:
+        estate: the file.
+        service: its name.
+        folder: of the file; a relative store is the same for all services then.
 
     Returns:
         How each hand-off is received, and what sends those by key, both by name.
@@ -91,7 +99,7 @@ def declare(estate: Estate, service: str) -> tuple[dict[str, Received], dict[str
         elif handoff.key is None:
             received[name] = Message()
         elif name in used:
-            received[name], senders[name] = _keyed(handoff)
+            received[name], senders[name] = _keyed(handoff, folder)
     return received, senders
 
 
@@ -106,9 +114,9 @@ def _stream(name: str, handoff: Handoff, service: str) -> Stream:
     return Stream(handoff.redis_stream, redis.carrier_of)
 
 
-def _keyed(handoff: Handoff) -> tuple[Keyed, Send]:
+def _keyed(handoff: Handoff, folder: Path) -> tuple[Keyed, Send]:
     from tradespan.handoffs import by_key  # only where rows are handed on by key
 
     assert handoff.key is not None
-    store = by_key.open_store(handoff.store or STORE, handoff.key, handoff.ttl)
+    store = by_key.open_store(handoff.store or STORE, handoff.key, handoff.ttl, folder)
     return Keyed(by_key.Receiver(store, handoff.retry)), by_key.Sender(store).send

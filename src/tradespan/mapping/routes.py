@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import wrapt
 
+from tradespan.decorate import Block, inside
 from tradespan.guard import guard
-from tradespan.stages.decorate import Block, inside
 
 _FIND, _FOUND = guard("mapping.route.find"), guard("mapping.route.found")
 _current: ContextVar[Block | None] = ContextVar("tradespan-route", default=None)
@@ -40,7 +40,8 @@ class Routes:
 
         Arguments:
             method: as GET.
-            path: template, as /orders/{order_id}, with the prefixes of its routers.
+            path: template, as /orders/{order_id}, with the prefixes of its routers; where its
+                application is mounted in another, with or without the prefix of that too.
             block: stands around each call of the handler.
             found: is told when the application has such a route.
         """
@@ -91,13 +92,22 @@ def _remembering(handler: Callable[..., Any], routes: list[_Route]) -> Callable[
 
 
 def _find(scope: Any, routes: list[_Route]) -> Block | None:
-    """The block of the route that a request came by; its path has the prefixes of routers."""
+    """The block of the route that a request came by: by its whole path, else by its own."""
     with _FIND:
-        from starlette._utils import get_route_path
         from starlette.routing import compile_path
 
-        for route in routes:
-            regex, *_ = compile_path(route.template)
-            if route.method == scope["method"] and regex.match(get_route_path(scope)):
-                return route.block
+        for path in _paths(scope):
+            for route in routes:
+                regex, *_ = compile_path(route.template)
+                if route.method == scope["method"] and regex.match(path):
+                    return route.block
     return None
+
+
+def _paths(scope: Any) -> tuple[str, str]:
+    """The path in the outermost application, with all prefixes, and in that of the handler."""
+    from starlette._utils import get_route_path
+
+    root, path = scope.get("root_path", ""), get_route_path(scope)
+    mounts = root.removeprefix(scope.get("app_root_path", root))  # without that of a proxy
+    return mounts + path, path

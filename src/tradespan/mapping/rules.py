@@ -10,15 +10,29 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from tradespan.mapping.notes import say_once
-from tradespan.mapping.paths import MISSING, Call, Path
+from tradespan.mapping.paths import MISSING, SOURCES, Call, Path
 from tradespan.mapping.paths import parse as parse_path
+from tradespan.mapping.reading import SCALARS, as_written
 
 _RULE = re.compile(
-    r"^(?P<path>\S+)(?:\s+(?P<test>is not none|is none|is true|is false|not in|in|matches|"
+    r"^(?P<path>(?:[^\s\[]|\[(?![\"'])|\[(?:\"[^\"]*\"|'[^']*')\])+)"  # a key in quotes
+    r"(?:\s+(?P<test>is not none|is none|is true|is false|not in|in|matches|"
     r"==|!=|<=|>=|<|>)(?:\s+(?P<value>.+))?)?$"
 )
+# Seldom asked, so each is compiled when it is: that costs more than a whole rule.
+_QUOTED: Final = r"\"[^\"]*\"|'[^']*'"
+_SECOND: Final = (  # what begins a second rule: a path with more after it, or a comparison
+    r"\s(?:and|or|AND|OR|&&|\|\|)\s+(?:not\s+)?"
+    rf"(?:(?:{'|'.join(SOURCES)})(?:[.\[]|\s+(?:is|in|not|matches)\s)|\S+\s*(?:[=!<>]=|[<>]))"
+)
+_ODD: Final = (  # plain words that YAML takes for booleans, octal numbers, numbers of base 60
+    r"(?i:yes|no|on|off)|[-+]?0[0-7_]+|[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?"
+)
+_EXPONENT: Final = r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+"  # for YAML a text, if not 1.0e+3
+_STR, _FLOAT = "tag:yaml.org,2002:str", "tag:yaml.org,2002:float"
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, where it is built
 _NUMBERS: Final = (int, float)
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -30,7 +44,8 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": lambda a, b: a >= b,
     "in": lambda a, b: a in b,
     "not in": lambda a, b: a not in b,
-    "matches": lambda a, b: re.search(b, str(a)) is not None,
+    # of no object, whose text may be huge or cyclic
+    "matches": lambda a, b: isinstance(a, SCALARS) and re.search(b, str(a)) is not None,
 }
 _ALONE: Final[dict[str, Callable[[Any], bool]]] = {
     "is none": lambda a: a is None or a is MISSING,
@@ -61,7 +76,9 @@ class Rule(NamedTuple):
         Arguments:
             where: place in the file, for the message.
         """
-        found = self.path.read(call)
+        if self.path.source in ("result", "response") and call.result is MISSING:
+            return False  # it raised: there is no result of which anything could hold
+        found = as_written(self.path.read(call))
         if self.test in _ALONE:
             return _ALONE[self.test](found)
         if found is MISSING:
@@ -98,19 +115,58 @@ def parse(text: str) -> Rule:
 
 
 def _value(text: str, test: str, raw: str) -> Any:
+    if " " in raw and re.search(_SECOND, re.sub(_QUOTED, "", raw)):
+        raise ValueError(
+            f"{text!r} asks two things; for `or` write a list of rules, `and` there is none; "
+            "quote the value if it is a text"
+        )
     try:
-        value = yaml.load(raw, Loader=_Loader)  # noqa: S506 - a safe one
+        node = yaml.compose(raw, Loader=_Loader)
     except yaml.YAMLError:
         raise ValueError(f"{text!r}: {raw!r} is no value") from None
+    if node is None:  # a comment
+        raise ValueError(f"{text!r} compares with nothing; quote {raw!r} if it is a text")
+    if test == "matches":
+        return _pattern(text, raw, node)
+    _look(text, node)
+    try:
+        value = SafeConstructor().construct_document(node)
+    except (yaml.YAMLError, ValueError):
+        raise ValueError(f"{text!r}: {raw!r} is no value; quote it if it is a text") from None
     if test in ("in", "not in") and not isinstance(value, list):
         raise ValueError(f"{text!r}: after {test!r} comes a list, like [BUY, SELL]")
-    if test == "matches":
-        try:
-            re.compile(str(value))
-        except re.error as error:
-            raise ValueError(f"{text!r}: {raw!r} is no regular expression: {error}") from None
-        return str(value)
     return value
+
+
+def _pattern(text: str, raw: str, node: Any) -> str:
+    """The regular expression, as it is written."""
+    try:
+        if isinstance(node, yaml.ScalarNode):
+            re.compile(node.value)
+            return str(node.value)
+        error = "quote it"
+    except re.error as reason:
+        error = str(reason)
+    raise ValueError(f"{text!r}: {raw!r} is no regular expression: {error}")
+
+
+def _look(text: str, node: Any) -> None:
+    """Refuse plain words that YAML, or we, read otherwise than they look; 1e3 is a number."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style:  # a text like `error: x`
+        raise ValueError(f"{text!r}: YAML reads a mapping or a list; quote it")
+    for one in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        if not isinstance(one, yaml.ScalarNode) or one.style:
+            continue
+        if one.value == "None":
+            raise ValueError(
+                f"{text!r}: None is a text here; write `is none` or `is not none`, null in a list, "
+                "or quote it"
+            )
+        if one.tag != _STR and re.fullmatch(_ODD, one.value):
+            read = SafeConstructor().construct_document(one)
+            raise ValueError(f"{text!r}: YAML reads {one.value} as {read!r}; quote it")
+        if one.value[-1:].isdigit() and re.fullmatch(_EXPONENT, one.value):
+            one.tag = _FLOAT
 
 
 def _text_with_number(found: Any, value: Any) -> bool:

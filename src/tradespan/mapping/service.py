@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from tradespan.decorate import Block
 from tradespan.mapping import blocks, config, receive
 from tradespan.mapping.apply import Make, Wrapping
 from tradespan.mapping.blocks import Around
 from tradespan.mapping.record import Entry, Record
 from tradespan.mapping.stage_block import Received, StageBlock
 from tradespan.stages.calls import call
-from tradespan.stages.decorate import Block
 
 
-def apply(estate: config.Estate, service: str) -> Record:
+def apply(estate: config.Estate, service: str, folder: Path) -> Record:
     """Apply the file to this service.
 
     Arguments:
+        estate: the file.
         service: its name; one that the file does not have is mapped to nothing.
+        folder: of the file, of which a relative store is.
 
     Returns:
         What becomes of every target, now and later.
@@ -30,7 +33,7 @@ def apply(estate: config.Estate, service: str) -> Record:
     mapped = estate.services.get(service)
     if mapped is None:
         return record
-    received, senders = receive.declare(estate, service)
+    received, senders = receive.declare(estate, service, folder)
     wrapping, at = Wrapping(record), f"services.{service}"
     for name, send in mapped.send.items():
         wrapping.plan(f"{at}.send.{name}", send.after, _send(send, senders[name]))
@@ -63,6 +66,7 @@ def _routes(at: str, mapped: config.Service, received: dict[str, Received], reco
     for name, stage in found:
         for method, path in stage.route:
             entry = record.add(f"{at}.stages.{name}", f"{method} {path}")
+            entry.why = "no application has this route"
             block = _stage(name, stage, received)(Around(entry.place, entry))
             routes.add(method, path, block, _wrapped(entry))
     routes.install()
@@ -77,8 +81,8 @@ def _hosts(at: str, mapped: config.Service, record: Record) -> None:
     hosts = Hosts()
     for name, host in found:
         entry = record.add(f"{at}.calls.{name}", host)
-        entry.state = "wrapped"
-        hosts.add(host, call(name), model=name == "llm", fired=_fired(entry))
+        entry.why = "no client that is timed is imported yet"
+        hosts.add(host, call(name), name == "llm", _wrapped(entry), _fired(entry))
     hosts.install()
 
 
@@ -137,7 +141,7 @@ def _init(exception: Any) -> Any:
 
 def _wrapped(entry: Entry) -> Callable[[], None]:
     def tell() -> None:
-        entry.state = "wrapped"
+        entry.state, entry.why = "wrapped", ""
 
     return tell
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, Self
 
@@ -15,6 +15,13 @@ from tradespan.stages.stage import NO_CARRIER, Stage
 _BEGIN, _END = guard("mapping.begin"), guard("mapping.end")
 
 
+class Late(Protocol):
+    """What may still bring a carrier."""
+
+    def take(self) -> Any:
+        """The carrier that has come by now, or None; never waits."""
+
+
 class Received(Protocol):
     """Finds what a hand-off brought, for a key, an entry or a message."""
 
@@ -24,8 +31,8 @@ class Received(Protocol):
     async def areceive(self, value: Any) -> Any:
         """The carrier, or None, without blocking a loop."""
 
-    def late(self, value: Any) -> Any:
-        """The carrier that came after the stage had begun, or None."""
+    def late(self, value: Any) -> Late | None:
+        """What may bring a carrier after the stage has begun."""
 
 
 class StageBlock(Block):
@@ -39,7 +46,7 @@ class StageBlock(Block):
     """
 
     stage: Stage | None = None
-    _late: tuple[Received, Any] | None = None
+    _late: Sequence[Late] = ()
 
     def __init__(
         self, around: Around, name: str, config: StageConfig, received: Mapping[str, Received]
@@ -49,12 +56,12 @@ class StageBlock(Block):
 
     def __enter__(self) -> Self:
         with _BEGIN:
-            self._begin([(one, one.receive(value)) for one, value in self._keys()])
+            self._begin([one.receive(value) for one, value in self._keys()])
         return self
 
     async def __aenter__(self) -> Self:
         with _BEGIN:
-            self._begin([(one, await one.areceive(value)) for one, value in self._keys()])
+            self._begin([await one.areceive(value) for one, value in self._keys()])
         return self
 
     def returned(self, value: Any) -> None:
@@ -70,7 +77,7 @@ class StageBlock(Block):
         with _END:
             self.call.error = error
             stage.set(**self._values(before=False))
-            self._link()
+            self._link(stage)
             if error is None or isinstance(error, Exception):
                 said = self._say_outcome(stage)
         stage.end(None if said else error)
@@ -85,10 +92,11 @@ class StageBlock(Block):
         if self.stage is not None:
             self.stage.resume()
 
-    def _begin(self, found: list[tuple[Received, Any]]) -> None:
-        carrier = next((c for _, c in found if c is not None), {} if found else NO_CARRIER)
+    def _begin(self, found: list[Any]) -> None:
+        carrier = next((c for c in found if c is not None), {} if found else NO_CARRIER)
         if not carrier and found:
-            self._late = (found[0][0], self._keys()[0][1])
+            late = [one.late(value) for one, value in self._keys()]
+            self._late = [one for one in late if one is not None]
         values = self._values(before=True)
         attempt = reading.whole(values.pop("attempt", None))
         stage = Stage(self.name, carrier=carrier, attempt=attempt, ends=self.config.ends, **values)
@@ -122,14 +130,12 @@ class StageBlock(Block):
                 return True
         return False
 
-    def _link(self) -> None:
+    def _link(self, stage: Stage) -> None:
         """A key that came later than its row becomes a link to the journey that it tells of."""
-        if self._late is None or self.stage is None:
-            return
-        one, value = self._late
-        carrier = one.late(value)
-        if carrier is not None:
-            self.stage.link(carrier)
+        for late in self._late:
+            carrier = late.take()
+            if carrier is not None:
+                stage.link(carrier)
 
 
 def _reason(stage: Stage) -> str | None:

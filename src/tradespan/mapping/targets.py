@@ -9,11 +9,15 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
+from tradespan.guard import guard
+from tradespan.mapping import holders
+from tradespan.mapping.notes import say_once
+
+_LATE = guard("mapping.subclass")
 _TARGET: Final = re.compile(
     r"^(?P<module>[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)*):"
     r"(?P<owner>(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:(?P<mark>\+|\(\))(?:\.(?P<method>[A-Za-z_]\w*))?)?\Z"
@@ -38,6 +42,11 @@ class Target(NamedTuple):
     names: tuple[str, ...]
     subclasses: bool = False
     made: str | None = None
+
+
+class _Mark(NamedTuple):
+    whose: int
+    keys: frozenset[str]
 
 
 class Unwrappable(Exception):  # noqa: N818 - a reason, not a fault
@@ -71,7 +80,7 @@ def replace(target: Target, module: ModuleType, wrap: Wrap, key: str = "") -> li
         key: what it is wrapped for; one function may be wrapped for several things, each once.
 
     Returns:
-        What should be said: other places that hold the function as it was.
+        What should be said: who holds the function as it was, which subclass has no such method.
 
     Raises:
         Unwrappable: there is no such thing, or it lets nothing be put in its place.
@@ -79,54 +88,66 @@ def replace(target: Target, module: ModuleType, wrap: Wrap, key: str = "") -> li
     owner = _owner(target, module)
     name = target.names[-1]
     if inspect.isclass(owner) and target.subclasses:
-        _every_subclass(owner, name, wrap, key)
-        return []
-    before = _static(owner, name)
+        return _every_subclass(owner, name, wrap, key)
+    others = holders.others(owner, name)
+    before = _stored(owner, name)
     if before is None:
-        raise Unwrappable(f"{_said(owner)} has no {name!r}")
+        raise _absent(owner, name)
     _refuse_abstract(owner, name, before)
     _put(owner, name, _wrapped(owner, before, wrap, key))
-    return [] if inspect.isclass(owner) else _held_elsewhere(module, name, before)
+    return [] if owner is not module else holders.said(module, name, before, others, key)
 
 
 def _owner(target: Target, module: ModuleType) -> Any:
     owner: Any = module
     for name in target.names[:-1]:
         if not hasattr(owner, name):
-            raise Unwrappable(f"{_said(owner)} has no {name!r}")
+            raise _absent(owner, name)
         owner = getattr(owner, name)
     return owner
 
 
-def _static(owner: Any, name: str) -> Any:
-    """The attribute as it is stored: a staticmethod stays one."""
-    return inspect.getattr_static(owner, name, None)
+def _absent(owner: Any, name: str) -> Unwrappable:
+    why = f"{_said(owner)} has no {name!r}"
+    if inspect.isfunction(owner):
+        why += f"; for what it makes write returns: {owner.__module__}:{owner.__qualname__}"
+    return Unwrappable(why)
+
+
+def _stored(owner: Any, name: str) -> Any:
+    """The attribute as it is stored: a staticmethod stays one; an instance's method is bound."""
+    if inspect.isclass(owner) or inspect.ismodule(owner):
+        return inspect.getattr_static(owner, name, None)
+    return getattr(owner, name, None)
 
 
 def _wrapped(owner: Any, before: Any, wrap: Wrap, key: str) -> Any:
     if key in marks(before):
         raise Unwrappable("it is wrapped already")
     if isinstance(before, staticmethod):
-        return staticmethod(mark(wrap(before.__func__, False), key))
+        return staticmethod(mark(wrap(before.__func__, False), key, before))
     if isinstance(before, classmethod):
-        return classmethod(mark(wrap(before.__func__, True), key))
+        return classmethod(mark(wrap(before.__func__, True), key, before))
     if isinstance(before, functools.partialmethod | property) or not callable(before):
         raise Unwrappable(f"a {type(before).__name__} is no function")
     if inspect.isclass(before):
         raise Unwrappable("a class is no function; name its method, or use returns: of a factory")
-    return mark(wrap(before, inspect.isclass(owner)), key)
+    if inspect.isclass(owner) and not hasattr(type(before), "__get__"):  # a builtin, a partial
+        return staticmethod(mark(wrap(before, False), key, before))
+    return mark(wrap(before, inspect.isclass(owner)), key, before)
 
 
 def marks(function: Any) -> frozenset[str]:
-    """What a function is wrapped for already."""
-    inner = getattr(function, "__func__", function)
-    return frozenset(getattr(inner, "__tradespan__", ()))
+    """What a function is wrapped for already; a mark that functools.wraps copied is none."""
+    inner = function.__func__ if isinstance(function, staticmethod | classmethod) else function
+    found = getattr(inner, "__tradespan__", None)
+    return found.keys if isinstance(found, _Mark) and found.whose == id(inner) else frozenset()
 
 
-def mark(function: Callable[..., Any], key: str) -> Callable[..., Any]:
-    """Note on a wrapper what it is for."""
-    function.__tradespan__ = marks(function) | {key}  # type: ignore[attr-defined]
-    return function
+def mark(wrapper: Callable[..., Any], key: str, before: Any) -> Callable[..., Any]:
+    """Note on a wrapper what it is for, and what the one before it was for."""
+    wrapper.__tradespan__ = _Mark(id(wrapper), marks(before) | {key})  # type: ignore[attr-defined]
+    return wrapper
 
 
 def _put(owner: Any, name: str, value: Any) -> None:
@@ -148,12 +169,19 @@ def _refuse_abstract(owner: Any, name: str, before: Any) -> None:
         )
 
 
-def _every_subclass(base: Any, name: str, wrap: Wrap, key: str) -> None:
+def _every_subclass(base: Any, name: str, wrap: Wrap, key: str) -> list[str]:
     """Wrap the method in a class and in all its subclasses, those to come included."""
-    if _static(base, name) is None and not base.__subclasses__():
+    tree = _tree(base)
+    if _stored(base, name) is None and len(tree) == 1:
         raise Unwrappable(f"neither {_said(base)} nor a subclass has {name!r}")
-    for cls in _tree(base):
-        _wrap_own(cls, name, wrap, key)
+    refused = [why for cls in tree if (why := _wrap_own(cls, name, wrap, key))]
+    _wrap_those_to_come(base, name, wrap, key)
+    if refused and not any(key in marks(cls.__dict__.get(name)) for cls in tree):
+        raise Unwrappable("; ".join(refused))
+    return refused
+
+
+def _wrap_those_to_come(base: Any, name: str, wrap: Wrap, key: str) -> None:
     before = base.__dict__.get("__init_subclass__")
     original = before.__func__ if isinstance(before, classmethod) else None
 
@@ -162,21 +190,25 @@ def _every_subclass(base: Any, name: str, wrap: Wrap, key: str) -> None:
             original(cls, **kwargs)
         else:
             super(base, cls).__init_subclass__(**kwargs)
-        _wrap_own(cls, name, wrap, key)
+        with _LATE:
+            if why := _wrap_own(cls, name, wrap, key):
+                say_once(key, why)
 
     _put(base, "__init_subclass__", classmethod(init_subclass))
 
 
-def _wrap_own(cls: type, name: str, wrap: Wrap, key: str) -> None:
-    """Wrap what a class itself defines; the abstract ones are left."""
+def _wrap_own(cls: type, name: str, wrap: Wrap, key: str) -> str:
+    """Wrap what a class itself defines, the abstract ones are left; says why it could not."""
     own = cls.__dict__.get(name)
     if own is None or getattr(own, "__isabstractmethod__", False):
-        return
-    if key in marks(own):
-        return
-    if getattr(cls, "_is_protocol", False):
-        return
-    _put(cls, name, _wrapped(cls, own, wrap, key))
+        return ""
+    if key in marks(own) or getattr(cls, "_is_protocol", False):
+        return ""
+    try:
+        _put(cls, name, _wrapped(cls, own, wrap, key))
+    except Unwrappable as reason:
+        return f"{_said(cls)}.{name}: {reason}"
+    return ""
 
 
 def _tree(base: type) -> list[type]:
@@ -187,19 +219,6 @@ def _tree(base: type) -> list[type]:
             found.append(cls)
             waiting.extend(type.__subclasses__(cls))
     return found
-
-
-def _held_elsewhere(home: ModuleType, name: str, before: Any) -> list[str]:
-    """Modules that took the function by name before it was replaced; they call it unseen."""
-    holders = [
-        other
-        for other, module in list(sys.modules.items())
-        if module is not home and isinstance(module, ModuleType)
-        and module.__dict__.get(name) is before
-    ]  # fmt: skip
-    if not holders:
-        return []
-    return [f"already imported by name in {', '.join(sorted(holders))}, which calls it unseen"]
 
 
 def _said(owner: Any) -> str:

@@ -12,6 +12,9 @@ import pytest
 
 from tradespan.bundle import path
 from tradespan.cli import main
+from tradespan.cli.check.arguments import check_arguments
+from tradespan.cli.check.faults import Page
+from tradespan.mapping.config import Count, Send, Value
 
 SERVICES = """
 services:
@@ -195,6 +198,8 @@ def test_every_send_is_matched_with_a_receive(
     [
         ("signl: {run: 'a:b'}", "'signl' is none of the pipeline's stages (signal, execution)"),
         ("signl: {run: 'a:b'}", "hint: did you mean signal?"),
+        ("validaton: {run: 'a:b'}", "hint: did you mean validation?"),
+        ("hedging: {run: 'a:b'}", "hint: add it to pipeline.stages with its budget"),
         ("risk: {run: 'a:b'}", "note: services.a.stages.risk: 'risk' is none of the pipeline's"),
         ("signal: {run: 'a:b', set: {symbl: result.x}}", "'symbl' is known to no metric"),
         ("signal: {run: 'a:b', set: {symbl: result.x}}", "hint: did you mean symbol?"),
@@ -226,6 +231,36 @@ def test_faults_of_the_file_itself(check: Any) -> None:
     assert "tradespan.yaml:5: error: services.a.stages.risk.run.0: 'x' is no target" in second
     assert "2 errors" in out
     assert not rest
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ("&all {a: *all}", "error: services.a: leads back into itself"),
+        ("{a: {stages: {risk: {run: 'a:b', set: {x: 2024-99-99}}}}}", "no YAML: '2024-99-99'"),
+        (
+            "{a: {stages: {risk: }}}",
+            "error: services.a.stages.risk: is empty\n  hint: allowed: run",
+        ),
+        ("{a: {stages: {risk: {run: '${UNSET_MODULE}:b'}}}, b: {}}", "${UNSET_MODULE} is not set"),
+    ],
+)
+def test_files_that_cannot_be_read(check: Any, services: str, said: str) -> None:
+    """Each is a fault with its line; none ends the program."""
+    status, out, _ = check(f"services: {services}\n")
+    assert (status, said in out) == (1, True), out
+    assert "tradespan.yaml:2: error:" in out
+
+
+def test_a_variable_under_an_anchor_is_named_once(check: Any) -> None:
+    """However often it is used."""
+    _, out, _ = check(
+        """
+        x-usual: &usual {run: "${UNSET_MODULE}:work"}
+        services: {a: {stages: {signal: *usual}}, b: {stages: {execution: *usual}}}
+        """
+    )
+    assert out.count("is not set here") == 1
 
 
 def test_for_a_program(check: Any) -> None:
@@ -358,6 +393,31 @@ def test_arguments_that_the_function_does_not_have(check: Any, tmp_path: Path) -
     assert "warning" not in out
     _, out, _ = tried(check, tmp_path, "__main__:process", ", set: {symbol: args.feilds.x}")
     assert "did you mean args.fields?" in out
+    for more in (", retry: args.symbl is none", ", outcome: {rejected: [result, args.symbl]}"):
+        assert "did you mean args.symbol?" in tried(check, tmp_path, "a_desk:work", more)[1]
+    parts = "values: {model_load_status: {after: 'a_desk:work', set: args.symbl}}"
+    _, out, _ = check(f"services: {{desk-bot: {{{parts}}}}}", "--import")
+    assert "values.model_load_status.set: args.symbl" in out
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        (Send(after="m:f", key="args.symbl"), "send.x.key"),
+        (Value(after="m:f", set="args.symbl.length"), "send.x.set"),
+        (Count(after="m:f", when="args.symbl is none"), "send.x.when"),
+        (Count(after="m:f", when="error", set={"symbol": "args.symbl"}), "send.x.set.symbol"),
+    ],
+)
+def test_arguments_of_sends_values_and_counts(part: Any, place: str) -> None:
+    """Their paths are held against the function as those of a stage are."""
+    page = Page("tradespan.yaml", "version: 1")
+    (target,) = part.after
+    check_arguments(part, ("send", "x", "after"), target, frozenset({"symbol", "row"}), page)
+    (fault,) = page.faults
+    assert (fault.path, fault.hint) == (place, "did you mean args.symbol?")
+    check_arguments(part, ("send", "x", "after"), target, frozenset({"symbl"}), page)
+    assert len(page.faults) == 1
 
 
 def test_a_module_that_fails_when_imported(check: Any, tmp_path: Path) -> None:

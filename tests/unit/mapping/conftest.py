@@ -7,6 +7,7 @@ import itertools
 import sqlite3
 import sys
 import textwrap
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ import httpx
 import psycopg
 import pytest
 import requests
+import urllib3
 
 from tradespan.mapping import notes, reading, start
 from tradespan.mapping.load import load
@@ -32,7 +34,11 @@ _HOOKED: list[tuple[Any, str]] = [
     (httpx.AsyncClient, "send"),
     (requests.Session, "send"),
     (aiohttp.ClientSession, "_request"),
+    (urllib3.PoolManager, "urlopen"),
+    (urllib3.HTTPConnectionPool, "urlopen"),
+    (urllib.request.OpenerDirector, "open"),
     (sqlite3, "connect"),
+    (sqlite3.dbapi2, "connect"),
     (psycopg.Cursor, "execute"),
     (psycopg.AsyncCursor, "execute"),
 ]
@@ -62,8 +68,8 @@ class Service:
         path = self._folder / "tradespan.yaml"
         path.write_text(textwrap.dedent(text).replace("mod:", f"{self.name}:"))
         estate = load(path, environ)
-        start._settle(estate)
-        self.record = apply(estate, "svc")
+        start._settle(estate, "svc")
+        self.record = apply(estate, "svc", self._folder)
         return self.load(source)
 
     def load(self, source: str) -> ModuleType:
@@ -113,7 +119,7 @@ def stage_of(svc: Service, telemetry: Any) -> Callable[..., dict[str, Any]]:
             f"{body.strip()} }}\n  }} }} }}\n"
         )
         estate = load(path, {})
-        svc.record = apply(estate, "svc")
+        svc.record = apply(estate, "svc", path.parent)
         svc.module.work(*args, **kwargs)
         return dict(telemetry.span("risk").attributes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -75,15 +76,22 @@ def test_a_gauge_from_a_result_or_argument(
     assert len(notes.said()) == (1 if result in ("many", [1]) else 0)
 
 
-def test_a_failed_call_sets_no_gauge(svc: Any, telemetry: Any) -> None:
-    """There is no result."""
+def test_a_failed_call_says_what_is_known_of_its_gauges(svc: Any, telemetry: Any) -> None:
+    """A status is 0 then; how much there is of something stays as it was last known."""
     module = svc.map(
-        "values: {model_load_status: {after: 'mod:work', set: result}}",
-        "def work(): raise OSError\n",
+        """
+        values:
+          model_load_status: {after: "mod:work", set: result}
+          pending_recommendations: {after: "mod:work", set: result}
+        """,
+        "def work(result):\n    if not result: raise OSError\n    return result\n",
     )
+    module.work(1)
+    assert telemetry.last("model_load_status") == telemetry.last("pending_recommendations") == 1
     with pytest.raises(OSError):
-        module.work()
-    assert telemetry.last("model_load_status") is None
+        module.work(0)
+    assert telemetry.last("model_load_status") == 0
+    assert telemetry.last("pending_recommendations") == 1
 
 
 def test_a_count_of_exceptions(svc: Any, telemetry: Any) -> None:
@@ -134,6 +142,22 @@ def test_a_count_by_rule(svc: Any, telemetry: Any, result: Any, counted: int) ->
     assert telemetry.total("balance_check_failures", symbol="BTC-USD") == counted
     with pytest.raises(TypeError):
         module.work()
+
+
+def test_a_count_by_rule_on_a_result_that_never_came(svc: Any, telemetry: Any) -> None:
+    """An exception is counted where the rules say `error`, and nowhere else."""
+    module = svc.map(
+        """
+        counts:
+          balance_check_failures: {after: ["mod:work"], when: [result is none, result is false]}
+          order_precision_errors: {after: ["mod:work"], when: error}
+        """,
+        "def work(result): return 1 // result\n",
+    )
+    with pytest.raises(ZeroDivisionError):
+        module.work(0)
+    assert not telemetry.total("balance_check_failures")
+    assert telemetry.total("order_precision_errors") == 1
 
 
 def test_sqlite_without_a_function_name(svc: Any, telemetry: Any) -> None:
@@ -190,3 +214,34 @@ def test_a_client_that_is_not_installed_waits(svc: Any) -> None:
     """Nothing is imported for the mapping's sake."""
     svc.map("calls: {database_query: {client: asyncmy}}")
     assert svc.why("asyncmy").startswith("waiting")
+
+
+@pytest.mark.parametrize("key", ["Kind.A", "b'7'", "7"])
+def test_a_key_is_asked_for_as_it_was_sent(
+    svc: Any, telemetry: Any, tmp_path: Path, key: str
+) -> None:
+    """A member of an Enum too: both sides take it as it is."""
+    module = svc.file(
+        f"""
+        version: 1
+        handoffs: {{rows: {{key: rows, store: 'sqlite:///{tmp_path}/rows.sqlite', retry: 2s}}}}
+        services:
+          svc:
+            stages:
+              signal: {{run: "mod:save"}}
+              execution: {{run: "mod:take", receive: {{rows: args.key}}}}
+            send: {{rows: {{after: "mod:write", key: result}}}}
+        """,
+        f"""
+        import enum
+        class Kind(enum.Enum):
+            A = "a"
+        KEY = {key}
+        def write(): return KEY
+        def save(): write()
+        def take(key): ...
+        """,
+    )
+    module.save()
+    module.take(module.KEY)
+    assert telemetry.span("execution").context.trace_id == telemetry.span("signal").context.trace_id

@@ -1,4 +1,4 @@
-"""Calls to named hosts: real servers of loopback, asked by httpx, requests and aiohttp."""
+"""Calls to named hosts: real servers of loopback, asked by each client."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import asyncio
 import json
 import socket
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
 import pytest
 import requests
+import urllib3
 from opentelemetry import context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
+from tradespan.mapping import hosts
+from tradespan.mapping.load import load
+from tradespan.mapping.service import apply
 from tradespan.recorders.usage import read
 
 OLLAMA = {"model": "llama3.2:3b", "prompt_eval_count": 11, "eval_count": 5, "response": "{}"}
@@ -36,6 +43,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("location", "/ollama")
+            self.send_header("content-length", "0")
+            self.end_headers()
+            return
         body = json.dumps(BODIES.get(self.path, {"error": "no"})).encode()
         text = self.path == "/text"
         kind = "text/plain" if text else "application/json; charset=utf-8"
@@ -47,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_GET = do_POST
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -65,13 +80,13 @@ def server() -> Iterator[str]:
 
 
 def by_httpx(url: str) -> int:
-    with httpx.Client() as client:
+    with httpx.Client(follow_redirects=True) as client:
         return client.post(url, json={}).status_code
 
 
 def by_httpx_async(url: str) -> int:
     async def post() -> int:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(follow_redirects=True) as client:
             return (await client.post(url, json={})).status_code
 
     return asyncio.run(post())
@@ -125,6 +140,26 @@ def by_aiohttp_stream(url: str) -> int:
     return asyncio.run(post())
 
 
+def by_urllib3(url: str) -> int:
+    with urllib3.PoolManager(retries=urllib3.Retry(1)) as pools:
+        return pools.request("POST", url, body=b"{}").status
+
+
+def by_urllib3_pool(url: str) -> int:
+    with urllib3.connection_from_url(url, retries=False) as pool:
+        return pool.urlopen("POST", urlsplit(url).path, body=b"{}", redirect=True).status
+
+
+def by_urllib(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, b"{}", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+UNREAD = [by_urllib3, by_urllib3_pool, by_urllib]
 WHOLE = [by_httpx, by_httpx_async, by_requests, by_aiohttp, by_aiohttp_of_a_base]
 STREAMED = [by_httpx_stream, by_requests_stream, by_aiohttp_stream]
 LLM = """
@@ -169,14 +204,82 @@ def test_other_answers(svc: Any, telemetry: Any, server: str, post: Any, path: s
     assert "gen_ai.usage.input_tokens" not in telemetry.span("validation").attributes
 
 
-@pytest.mark.parametrize("post", [by_httpx, by_httpx_async, by_requests, by_aiohttp])
+@pytest.mark.parametrize("post", UNREAD)
+@pytest.mark.parametrize("path", ["/ollama", "/fails"])
+def test_clients_of_which_nothing_is_read(
+    svc: Any, telemetry: Any, server: str, post: Any, path: str
+) -> None:
+    """Their calls are timed; what the answer says of tokens stays unread."""
+    module = svc.map(LLM.format(server), ASK)
+    assert module.ask(post, f"http://{server}{path}") == [500 if path == "/fails" else 200]
+    assert telemetry.total("ollama_api_latency") == 1
+    assert "gen_ai.usage.input_tokens" not in telemetry.span("validation").attributes
+
+
+@pytest.mark.parametrize("post", [*WHOLE[:-1], by_urllib3, by_urllib])
+def test_a_redirect_is_part_of_the_call(svc: Any, telemetry: Any, server: str, post: Any) -> None:
+    """What the service asked for once is counted once, and the next call again."""
+    module = svc.map(LLM.format(server), ASK)
+    assert module.ask(post, f"http://{server}/moved", f"http://{server}/ollama") == [200, 200]
+    assert telemetry.total("ollama_api_latency") == 2
+
+
+def test_what_a_call_has_begun_and_outlives_it_is_a_call(
+    svc: Any, telemetry: Any, server: str
+) -> None:
+    """A task that a client's hook starts inherits the call's context, and goes on after it."""
+    module = svc.map(LLM.format(server), ASK)
+
+    async def main() -> list[int]:
+        begun: list[asyncio.Task[httpx.Response]] = []
+        first = asyncio.Event()
+
+        async def again() -> httpx.Response:
+            await first.wait()
+            async with httpx.AsyncClient() as other:
+                return await other.get(f"http://{server}/ollama")
+
+        async def begin(_: httpx.Response) -> None:
+            begun.append(asyncio.create_task(again()))
+
+        async with httpx.AsyncClient(event_hooks={"response": [begin]}) as client:
+            answer = await client.get(f"http://{server}/ollama")
+        first.set()
+        return [answer.status_code, (await begun[0]).status_code]
+
+    assert module.ask(lambda _: asyncio.run(main()), "") == [[200, 200]]
+    assert telemetry.total("ollama_api_latency") == 2
+
+
+def test_a_host_waits_for_a_client(svc: Any, monkeypatch: Any) -> None:
+    """It is wrapped when one is imported that is timed; before, the summary says what lacks."""
+    monkeypatch.setattr(hosts, "_CLIENTS", {svc.name: hosts._HTTPX})
+    estate = "version: 1\nservices: {svc: {calls: {exchange: {hosts: [api.example.com]}}}}\n"
+    path = svc._folder / "tradespan.yaml"
+    path.write_text(estate)
+    svc.record = apply(load(path, {}), "svc", path.parent)
+    assert svc.why("api.example.com") == "waiting: no client that is timed is imported yet"
+    svc.load(
+        """
+        class Client:
+            def send(self, request): ...
+        class AsyncClient:
+            async def send(self, request): ...
+        """
+    )
+    assert svc.why("api.example.com") == "wrapped: "
+
+
+@pytest.mark.parametrize("post", [by_httpx, by_httpx_async, by_requests, by_aiohttp, *UNREAD])
 def test_a_refused_connection_is_a_call_too(svc: Any, telemetry: Any, post: Any) -> None:
     """It is timed, and its exception is the service's."""
     with socket.socket() as silent:  # bound, so that nobody else has the port; it never listens
         silent.bind(("127.0.0.1", 0))
         refusing = f"127.0.0.1:{silent.getsockname()[1]}"
         module = svc.map(LLM.format(refusing), ASK)
-        with pytest.raises((httpx.ConnectError, requests.ConnectionError, aiohttp.ClientError)):
+        with pytest.raises(
+            (httpx.ConnectError, OSError, aiohttp.ClientError, urllib3.exceptions.HTTPError)
+        ):
             module.ask(post, f"http://{refusing}/")
     assert telemetry.total("ollama_api_latency") == 1
 

@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tradespan import mapping
+from tradespan.mapping.config import Begins
 from tradespan.mapping.load import FileError, load
 
 ROOT = Path(__file__).parents[3]
@@ -67,13 +68,68 @@ def test_variables_of_the_environment(tmp_path: Path) -> None:
         "version: 1\nhandoffs:\n  a: {key: a, store: '${STORE}'}\n"
         "  b: {key: b, store: 'redis://${HOST:-localhost}:6379'}\n"
         "  c: {key: c, store: '${UNSET}'}\n"
+        "  d: {key: d, store: 'redis://cache${UNSET:-}'}\n"
+        "  e: {key: e, store: 'redis://${EMPTY:-cache}'}\n"
     )
     estate = load(file, {"STORE": "redis://cache/1", "EMPTY": ""})
     assert [h.store for h in estate.handoffs.values()] == [
         "redis://cache/1",
         "redis://localhost:6379",
         "${UNSET}",
+        "redis://cache",
+        "redis://cache",
     ]
+
+
+def test_what_several_stages_have_in_common_stands_under_an_anchor(tmp_path: Path) -> None:
+    """`x-...` at the top is nobody's; what a stage says itself wins over what it merges."""
+    file = tmp_path / "tradespan.yaml"
+    file.write_text(
+        "version: 1\nx-usual: &usual {budget: 1s, set: {symbol: args.symbol}}\nservices:\n"
+        "  a: {stages: {risk: {<<: *usual, run: 'm:f', budget: 2s}}}\n"
+        "  b: {stages: {risk: &b {<<: *usual, run: 'm:g'}, hedging: *b}}\n"
+    )
+    services = load(file, {}).services
+    risk, other = services["a"].stages["risk"], services["b"].stages["hedging"]
+    assert (risk.budget, other.budget) == (2.0, 1.0)
+    assert risk.set == other.set == services["b"].stages["risk"].set
+    assert Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(file.read_text()))
+
+
+def test_keys_are_texts(tmp_path: Path) -> None:
+    """YAML's booleans and numbers are the words that they are written as, where they are keys."""
+    file = tmp_path / "tradespan.yaml"
+    file.write_text(
+        "version: 1\nservices:\n  1:\n    stages:\n      on:\n        run: m:f\n"
+        "        set: {side: result, decision: result}\n"
+        "        map: {side: {1: buy, -1: sell}, decision: {yes: approved, NO: rejected}}\n"
+    )
+    stage = load(file, {}).services["1"].stages["on"]
+    assert stage.map["side"] == {"1": "buy", "-1": "sell"}
+    assert stage.map["decision"] == {"yes": "approved", "NO": "rejected"}
+
+
+def test_begins_with_nothing_after_it(tmp_path: Path) -> None:
+    """It is said, so a journey begins there."""
+    file = tmp_path / "tradespan.yaml"
+    file.write_text(
+        "version: 1\nservices:\n  a:\n    stages:\n      x:\n        run: m:f\n        begins:\n"
+        "      y: {run: 'm:g'}\n"
+    )
+    stages = load(file, {}).services["a"].stages
+    assert stages["x"].begins == Begins()
+    assert stages["y"].begins is None
+
+
+@pytest.mark.parametrize("text", ["[" * 2000, "services: {a: !!bool x}", "services: {a: !!int ''}"])
+def test_whatever_the_reader_of_yaml_raises_is_a_fault_of_the_file(
+    tmp_path: Path, text: str
+) -> None:
+    """Nesting without end, and values that are not what their tag says."""
+    file = tmp_path / "tradespan.yaml"
+    file.write_text(f"version: 1\n{text}\n")
+    with pytest.raises(FileError, match="no YAML"):
+        load(file, {})
 
 
 @pytest.mark.parametrize("text", ["version: 1\n", "version: 1\nservices: {a: {}}\n"])

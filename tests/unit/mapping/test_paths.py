@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ class Order:
     legs: list[dict[str, Any]] = field(default_factory=list)
 
 
+class Side(Enum):
+    BUY = b"buy"
+
+
 class Candle(BaseModel):
     close_time: int
     source: dict[str, str]
@@ -35,6 +40,19 @@ class Candle(BaseModel):
 
 class Row(dict[str, Any]):
     """A mapping with attributes of its own."""
+
+
+class Frame:
+    """Columns by name, as a table of pandas has them."""
+
+    def keys(self) -> list[str]:
+        return ["a"]
+
+    def __getitem__(self, name: str) -> list[int]:
+        return {"a": [1, 2, 3]}[name]
+
+    def __len__(self) -> int:
+        return 3
 
 
 class Broken:
@@ -114,6 +132,9 @@ def test_self_of_a_function_is_missing() -> None:
         (Candle(close_time=5, source={"feed": "x"}), "result.close_time", 5),
         (Candle(close_time=5, source={"feed": "x"}), "result.source.feed", "x"),
         (Row(price=3), "result.price", 3),
+        (Frame(), "result.length", 3),
+        (Frame(), "result.a[1]", 2),
+        (Frame(), "result.b", MISSING),
         (7, "result.length", MISSING),
         (None, "result.anything", MISSING),
     ],
@@ -137,6 +158,7 @@ def test_rows_of_a_database() -> None:
     assert read("result.id", result=row) == 7
     assert read("result[1]", result=row) == "BTC"
     assert read("result.other", result=row) is MISSING
+    assert read("result.length", result=row) == 2
     connection.close()
 
 
@@ -225,12 +247,14 @@ def test_a_huge_object_costs_no_more_than_a_small_one() -> None:
         (np.float64(0.25), 0.25),
         (np.array([3]), 3),
         (b"BTC", "BTC"),
+        (Side.BUY, "buy"),
+        (TimeoutError("too late"), "too late"),
         (True, True),
         (datetime.fromisoformat("2026-01-02T03:04:05+00:00"), "2026-01-02T03:04:05+00:00"),
     ],
 )
 def test_scalars_stand_on_the_span(stage_of: Any, value: Any, stands: Any) -> None:
-    """Numbers of numpy and decimal, bytes, booleans and times are attributes as they mean."""
+    """Numbers of numpy and decimal, bytes, Enums and times are attributes as they mean."""
     assert stage_of("set: {what: result}", lambda: value)["what"] == stands
 
 

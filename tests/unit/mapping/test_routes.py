@@ -117,8 +117,59 @@ def test_a_route_of_several_methods(client: Any, telemetry: Any) -> None:
     telemetry.span("validation")
 
 
+MOUNTED = """
+from fastapi import FastAPI, APIRouter
+inner, middle, app = FastAPI(), FastAPI(), FastAPI()
+
+@inner.post("/assess")
+def assess(): return {"decision": "REJECT"}
+
+@app.post("/assess")
+def own(): return {"decision": "APPROVE"}
+
+middle.mount("/risk", inner)
+app.mount("/v1", middle)
+"""
+
+
+@pytest.mark.parametrize("proxy", ["", "/proxy"])
+@pytest.mark.parametrize(
+    ("route", "own", "mounted"),
+    [
+        ("POST /v1/risk/assess", 0, 1),
+        ("POST /assess", 1, 1),
+        ("POST /risk/assess", 0, 0),
+        ("[POST /assess, POST /v1/risk/assess]", 1, 1),
+    ],
+)
+def test_a_mounted_application(
+    svc: Any, telemetry: Any, route: str, own: int, mounted: int, proxy: str
+) -> None:
+    """Its routes are known by their whole path and by their own, behind a proxy too."""
+    from starlette.testclient import TestClient
+
+    client = TestClient(
+        svc.map(f"stages: {{risk: {{route: {route}}}}}", MOUNTED).app, root_path=proxy
+    )
+    assert client.post(f"{proxy}/v1/risk/assess").json() == {"decision": "REJECT"}
+    assert telemetry.total("trading.stage.duration", stage="risk") == mounted
+    assert client.post(f"{proxy}/assess").json() == {"decision": "APPROVE"}
+    assert telemetry.total("trading.stage.duration", stage="risk") == own + mounted
+
+
+def test_the_whole_path_of_a_mounted_route_wins(svc: Any, telemetry: Any) -> None:
+    """Where its own path is mapped too, to another stage, in whatever order."""
+    from starlette.testclient import TestClient
+
+    mapping = "stages: {validation: {route: POST /assess}, risk: {route: POST /v1/risk/assess}}"
+    client = TestClient(svc.map(mapping, MOUNTED).app)
+    assert client.post("/v1/risk/assess").status_code == 200
+    telemetry.span("risk")
+    assert not telemetry.metric("trading.stage.duration", stage="validation")
+
+
 def test_a_route_that_the_application_does_not_have(svc: Any) -> None:
     """It waits, and the summary names it."""
     svc.map("stages: {risk: {route: GET /nowhere}}", SOURCE)
-    assert svc.why("GET /nowhere").startswith("waiting")
-    assert "GET /nowhere" in svc.record.summary("svc", "tradespan.yaml")
+    assert svc.why("GET /nowhere") == "waiting: no application has this route"
+    assert "GET /nowhere (no app" in svc.record.summary("svc", "tradespan.yaml")

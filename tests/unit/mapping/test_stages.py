@@ -6,11 +6,19 @@ import asyncio
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from threading import Event, current_thread
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tradespan import guard, journey
+import tradespan
+from tradespan import guard
+from tradespan import settings as setting
+from tradespan.handoffs.by_key import Sender, SqliteStore, open_store
+from tradespan.handoffs.by_key.late import Late
 from tradespan.mapping import notes
 from tradespan.settings import Settings
 
@@ -28,6 +36,10 @@ KINDS = """
         yield 1
         yield 2
     """
+
+
+class Verdict(Enum):
+    NO = "DENY"
 
 
 def outcomes(telemetry: Any, stage: str = "risk") -> dict[str, float]:
@@ -137,6 +149,35 @@ def test_exceptions_and_rules_on_them(
     assert outcomes(telemetry) == {outcome: 1}
 
 
+@pytest.mark.parametrize("kind", ["plain", "coro", "gen", "agen"])
+def test_a_call_that_raised_has_no_result(svc: Any, telemetry: Any, kind: str) -> None:
+    """`result is none` says nothing of it: the stage is an error, and its reason can be read."""
+    module = svc.map(
+        f"stages: {{risk: {{run: 'mod:{kind}', set: {{reason: error}}, "
+        "outcome: {skipped: result is none}}}",
+        """
+        def plain(): raise ValueError("no price")
+        async def coro(): raise ValueError("no price")
+        def gen():
+            yield 1
+            raise ValueError("no price")
+        async def agen():
+            yield 1
+            raise ValueError("no price")
+        """,
+    )
+
+    async def consume() -> None:
+        _ = [one async for one in module.agen()]
+
+    run = {"coro": lambda: asyncio.run(module.coro()), "agen": lambda: asyncio.run(consume())}
+    with pytest.raises(ValueError, match="no price"):
+        run.get(kind, lambda: list(getattr(module, kind)() or ()))()
+    assert outcomes(telemetry) == {"error": 1}
+    assert telemetry.span("risk").attributes["trading.reason"] == "no price"
+    assert not telemetry.span("risk").status.is_ok
+
+
 def test_a_rule_does_not_speak_for_the_end_of_the_process(svc: Any, telemetry: Any) -> None:
     """KeyboardInterrupt and the like are nobody's outcome but their own."""
     module = svc.map(
@@ -159,6 +200,26 @@ def test_our_words_for_theirs(stage_of: Any, telemetry: Any) -> None:
     assert got["trading.decision"] == "rejected"
     assert telemetry.total("risk_assessments", decision="rejected") == 1
     assert telemetry.total("rejected_trades_by_risk", risk_level="high") == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words", "ours"),
+    [
+        (True, "{true: approved, false: rejected}", "approved"),
+        (False, "{'True': approved, 'False': rejected}", "rejected"),
+        (1, "{1: approved, -1: rejected}", "approved"),
+        (b"yes", "{yes: approved, no: rejected}", "approved"),
+        (Verdict.NO, "{DENY: rejected}", "rejected"),
+        (np.bool_(False), "{true: approved, false: rejected}", "rejected"),
+    ],
+)
+def test_words_of_every_kind(
+    stage_of: Any, telemetry: Any, verdict: Any, words: str, ours: str
+) -> None:
+    """Booleans, numbers, bytes and members of an Enum are looked up as the file writes them."""
+    got = stage_of(f"set: {{decision: result}}, map: {{decision: {words}}}", lambda: verdict)
+    assert got["trading.decision"] == ours
+    assert telemetry.total("risk_assessments", decision=ours) == 1
 
 
 def test_values_reach_the_metrics(stage_of: Any, telemetry: Any) -> None:
@@ -311,9 +372,84 @@ def test_a_wrong_rule_at_run_time_is_a_named_line(stage_of: Any) -> None:
     assert line.startswith("services.svc.stages.risk.outcome: 'result.score > 0.8' compares")
 
 
+ROWS = """
+    version: 1
+    handoffs: {rows: {key: rows, retry: 1ms}}
+    services:
+      svc:
+        stages: {execution: {run: ["mod:work", "mod:awork"], receive: {rows: args.row}}}
+    """
+ROWS_SOURCE = """
+    import asyncio
+    def work(row, until): return until()
+    async def awork(row, until): return await asyncio.to_thread(until)
+    """
+
+
+@pytest.mark.parametrize("kind", ["work", "awork", "work in a loop"])
+def test_the_end_of_a_stage_waits_for_no_store(
+    svc: Any, telemetry: Any, monkeypatch: Any, kind: str
+) -> None:
+    """While a key that had not come is asked for, the stage ends and the loop goes on."""
+    module = svc.file(ROWS, ROWS_SOURCE)
+    asked, ended, waited = Event(), Event(), []
+
+    def get(_: Any, key: str) -> None:
+        if get_late():
+            asked.set()
+            waited.append(ended.wait(20))
+
+    def get_late() -> bool:
+        return current_thread().name == "tradespan-late" or bool(telemetry.spans)
+
+    def until() -> bool:
+        return asked.wait(20)
+
+    async def in_a_loop() -> bool:
+        return bool(module.work(7, until))
+
+    monkeypatch.setattr(SqliteStore, "get", get)
+    if kind == "work":
+        assert module.work(7, until)
+    else:
+        assert asyncio.run(module.awork(7, until) if kind == "awork" else in_a_loop())
+    assert not waited
+    ended.set()
+    assert telemetry.span("execution").attributes["trading.trigger"] == "broken"
+
+
+@pytest.mark.parametrize("kind", ["work", "awork"])
+def test_a_key_that_comes_later_than_its_row_is_a_link(
+    svc: Any, telemetry: Any, monkeypatch: Any, tmp_path: Path, kind: str
+) -> None:
+    """The stage has begun a journey of its own, and links to the one that the key tells of."""
+    module = svc.file(ROWS, ROWS_SOURCE)
+    found = Event()
+    question = Late.question
+
+    def noting(late: Late) -> bool:
+        again = question(late)
+        if late._found:
+            found.set()
+        return again
+
+    def until() -> bool:
+        with tradespan.signal():
+            sender.send(7)
+        assert sender.flush(20)
+        return found.wait(20)
+
+    monkeypatch.setattr(Late, "question", noting)
+    sender = Sender(open_store("sqlite:///tradespan-handoffs.sqlite", "rows", 60.0, tmp_path))
+    result = getattr(module, kind)(7, until)
+    assert asyncio.run(result) if kind == "awork" else result
+    (link,) = telemetry.span("execution").links
+    assert link.context.span_id == telemetry.span("signal").context.span_id
+
+
 def test_off_records_nothing(svc: Any, telemetry: Any, monkeypatch: Any) -> None:
     """With tradespan switched off a mapped function is the function."""
-    monkeypatch.setattr(journey, "settings", Settings(enabled=False))
+    monkeypatch.setattr(setting, "current", Settings(enabled=False))
     module = svc.map("stages: {risk: {run: 'mod:plain'}}", KINDS)
     assert module.plain("A") == "done"
     assert not telemetry.spans

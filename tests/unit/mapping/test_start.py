@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tradespan import journey
+from tradespan import settings as setting
+from tradespan.handoffs import by_key
 from tradespan.mapping import start
 from tradespan.settings import ConfigError, Settings
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def at_exit(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What would be said at the end of the process, to be said by the test."""
+    waiting: list[Any] = []
+    monkeypatch.setattr(start, "atexit", SimpleNamespace(register=waiting.append))
+    return waiting
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch, at_exit: list[Any]) -> list[Any]:
     """What would be said later, to be said by the test."""
     waiting: list[Any] = []
     monkeypatch.setattr(start, "_later", lambda _, tell: waiting.append(tell))
     monkeypatch.setattr(start, "current", None)
     return waiting
+
+
+def test_a_service_that_still_imports_is_not_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine the line waits for what is imported, and not for ever."""
+    timers: list[tuple[float, Any]] = []
+
+    class Timer:
+        def __init__(self, seconds: float, look: Any) -> None:
+            timers.append((seconds, look))
+
+        def start(self) -> None:
+            """Never by itself."""
+
+    monkeypatch.setattr(start.threading, "Timer", Timer)
+    told: list[str] = []
+    start._later(5.0, lambda: told.append("summary"))
+    timers[-1][1]()
+    monkeypatch.setitem(sys.modules, "imported_late", start)
+    timers[-1][1]()
+    assert not told
+    timers[-1][1]()
+    assert told == ["summary"]
+    assert [seconds for seconds, _ in timers] == [4.0, 1.0, 1.0]
+    start._later(1.0, lambda: told.append("at last"), loaded=1, looks=0)
+    timers[-1][1]()
+    assert told[1:] == ["at last"]
 
 
 def write(svc: Any, tmp_path: Path, mapping: str = "") -> Path:
@@ -125,6 +164,91 @@ def test_all_well_is_information(svc: Any, tmp_path: Path, later: list[Any], cap
     assert line.getMessage() == "tradespan.yaml: svc: 1 of 1 targets wrapped"
 
 
+SHORT = """
+    services:
+      svc:
+        stages:
+          risk: {run: ["mod:work", "mod:idle", "mod:wrok"], set: {score: result.scroe}}
+    """
+NOT_ALL = "2 of 3 targets wrapped; not wrapped: mod:wrok (module mod has no 'wrok')"
+SILENT = (
+    "never fired: mod:idle; services.svc.stages.risk.set.score: result.scroe led nowhere in 1 calls"
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [(0, f"{NOT_ALL}; {SILENT}"), (1, SILENT), (2, None)]
+)
+def test_a_short_job_says_at_its_end_what_it_has_not_said(
+    svc: Any,
+    tmp_path: Path,
+    later: list[Any],
+    at_exit: list[Any],
+    caplog: Any,
+    told: int,
+    expected: str | None,
+) -> None:
+    """In one line; nothing twice."""
+    caplog.set_level(logging.INFO, "tradespan")
+    start.start(str(write(svc, tmp_path, SHORT)), "svc", {})
+    svc.load("def work(): return {}\ndef idle(): ...\n").work()
+    for tell in later[:told]:
+        tell()
+    caplog.clear()
+    (tell,) = at_exit
+    tell()
+    said = [r.getMessage().replace(svc.name, "mod") for r in caplog.records]
+    assert said == ([f"tradespan.yaml: svc: {expected}"] if expected else [])
+    assert all(r.levelno == logging.WARNING for r in caplog.records)
+
+
+def test_a_short_job_in_which_all_is_well(
+    svc: Any, tmp_path: Path, later: list[Any], at_exit: list[Any], caplog: Any
+) -> None:
+    """Its line is information, as it would have been after a while."""
+    caplog.set_level(logging.INFO, "tradespan")
+    mapping = "services: {svc: {stages: {risk: {run: 'mod:work'}}}}"
+    start.start(str(write(svc, tmp_path, mapping)), "svc", {})
+    svc.load("def work(): ...\n").work()
+    at_exit[0]()
+    (line,) = caplog.records
+    assert line.levelno == logging.INFO
+    assert line.getMessage() == "tradespan.yaml: svc: 1 of 1 targets wrapped"
+
+
+JOB = """
+    import multiprocessing, os, sys
+    def work(): ...
+    def idle(): ...
+    if __name__ == "__main__":
+        work()
+        child = multiprocessing.get_context(sys.argv[1]).Process(target=idle)
+        child.start()
+        child.join()
+        if (forked := os.fork()) == 0:
+            sys.exit()
+        os.waitpid(forked, 0)
+    """
+
+
+@pytest.mark.parametrize("kind", ["fork", "spawn"])
+def test_the_children_of_a_job_say_nothing_at_their_end(tmp_path: Path, kind: str) -> None:
+    """A pool of processes is one job, and one line."""
+    mapping = 'services: {job: {stages: {risk: {run: ["__main__:work", "never_there:x"]}}}}'
+    (tmp_path / "tradespan.yaml").write_text(f"version: 1\n{mapping}\n")
+    (tmp_path / "job.py").write_text(textwrap.dedent(JOB))
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "TRADESPAN_"))}
+    env |= {"OTEL_SERVICE_NAME": "job", "TRADESPAN_MODE": "paper", "OTEL_TRACES_EXPORTER": "none"}
+    env |= {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "opentelemetry-instrument", sys.executable, "job.py", kind],
+        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stderr.splitlines() == [
+        "tradespan.yaml: job: 1 of 2 targets wrapped; waiting: never_there:x (not imported yet)"
+    ]
+
+
 def test_a_service_that_the_file_does_not_have(
     svc: Any, tmp_path: Path, later: list[Any], caplog: Any
 ) -> None:
@@ -137,9 +261,9 @@ def test_a_service_that_the_file_does_not_have(
 def test_what_the_file_says_of_the_pipeline(
     svc: Any, tmp_path: Path, later: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Name, budgets, limits and hosts; the environment's word wins."""
+    """Name, budgets, limits and hosts, of this service; the environment's word wins."""
     given = Settings(budgets={"risk": 9.0}, propagate_to=("a",), stage_spans={"*": 100, "risk": 7})
-    monkeypatch.setattr(journey, "settings", given)
+    monkeypatch.setattr(setting, "current", given)
     file = write(
         svc,
         tmp_path,
@@ -149,15 +273,40 @@ def test_what_the_file_says_of_the_pipeline(
         services:
           svc: {stages: {signal: {run: "mod:work", budget: 1s, spans: 5}}}
           other: {stages: {risk: {run: "mod:work", spans: 5}}}
+          last: {stages: {signal: {run: "mod:work", budget: 2s, spans: 1}}}
         """,
     )
     start.start(str(file), "svc", {})
-    now = journey.settings
+    now = setting.current
     assert now.pipeline == "crypto"
     assert now.budgets == {"signal": 1.0, "risk": 9.0, "total": 3.0}
     assert now.stage_spans == {"signal": 5, "risk": 7, "*": 100}
     assert now.propagate_to == ("a", "*.desk.svc")
     assert now.propagate_never == ("api.*",)
+
+
+def test_a_relative_store_is_beside_the_file(
+    svc: Any, tmp_path: Path, later: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the service works, and wherever it goes: all services share it."""
+    mapping = """
+        handoffs: {rows: {key: rows, store: "sqlite:///rows.sqlite"}, more: {key: more}}
+        services:
+          svc:
+            stages: {signal: {run: "mod:work", begins: {}}}
+            send: {rows: {after: "mod:work", key: result}, more: {after: "mod:work", key: result}}
+        """
+    folder = tmp_path / "svc"
+    (folder / "deeper").mkdir(parents=True)
+    write(svc, tmp_path, mapping)
+    monkeypatch.chdir(folder)
+    start.start("../tradespan.yaml", "svc", {})
+    module = svc.load("def work(): return 7\n")
+    monkeypatch.chdir(folder / "deeper")
+    module.work()
+    by_key.flush(20)  # of all senders, other tests' with stores that fail included
+    made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.sqlite")}
+    assert made == {Path("rows.sqlite"), Path("tradespan-handoffs.sqlite")}
 
 
 def test_a_store_that_cannot_be_used(svc: Any, tmp_path: Path, later: list[Any]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import importlib
 import importlib.util
 import inspect
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -350,3 +353,149 @@ def test_a_product_that_cannot_be_wrapped_is_said_once(
     getattr(module, maker)()
     getattr(module, maker)()
     assert [line in r.getMessage() for r in caplog.records] == [True]
+
+
+OBJECTS = """
+    import functools
+    @functools.lru_cache
+    def price(symbol): return [symbol]
+    class Model:
+        def __init__(self, by): self.by = by
+        def predict(self, symbol): return symbol * self.by
+        def __call__(self, symbol): return symbol * self.by
+    model = Model(2)
+    shared = Model(3)
+    @functools.lru_cache
+    def get_model(): return shared
+    async def aget(): return shared
+    def get_later(): return aget()
+    class Gadget:
+        total = sum
+        part = functools.partial(lambda a, b: a + b, 1)
+        @functools.lru_cache
+        def me(self, symbol): return self
+    """
+
+
+def test_a_cached_function_keeps_its_cache_and_its_pickle(svc: Any, telemetry: Any) -> None:
+    """The service clears and asks it as before, and sends it to other processes by name."""
+    module = mapped(svc, "price", OBJECTS)
+    assert module.price("A") is module.price("A")
+    assert module.price.cache_info().hits == 1
+    module.price.cache_clear()
+    assert pickle.loads(pickle.dumps(module.price)) is module.price
+    assert [s.attributes["trading.symbol"] for s in telemetry.spans] == ["A", "A"]
+
+
+def test_an_instance_and_its_method(svc: Any, telemetry: Any) -> None:
+    """A model at module level, called or by a method of it: its state is there."""
+    module = svc.map("stages: {risk: {run: ['mod:model', 'mod:shared.predict']}}", OBJECTS)
+    module.model.by = 4
+    assert module.model("A") == "AAAA"
+    assert module.shared.predict("A") == "AAA"
+    assert module.Model(1).predict("A") == "A"
+    assert len(telemetry.spans) == 2
+
+
+def test_what_a_class_does_not_bind_stays_unbound(svc: Any, telemetry: Any) -> None:
+    """A builtin and a partial take no self; a cached method does, and keeps its cache."""
+    module = svc.map(
+        "stages: {risk: {run: ['mod:Gadget.total', 'mod:Gadget.part', 'mod:Gadget.me'], "
+        "set: {first: args.0}}}",
+        OBJECTS,
+    )
+    gadget = module.Gadget()
+    assert (gadget.total([1, 2]), gadget.part(2), gadget.me("A")) == (3, 3, gadget)
+    assert module.Gadget.total([1]) == 1
+    assert gadget.me.cache_info().misses == 1
+    assert [s.attributes.get("first") for s in telemetry.spans] == [None, 2, "A", None]
+
+
+@pytest.mark.parametrize("factory", ["get_model", "aget", "get_later"])
+def test_a_singleton_of_a_factory_is_wrapped_once(svc: Any, telemetry: Any, factory: str) -> None:
+    """However often it is given out, each call is one stage, and one timed call."""
+    module = svc.map(
+        f"""
+        stages: {{risk: {{run: "mod:{factory}().predict"}}}}
+        calls: {{model_inference: "mod:{factory}().predict"}}
+        """,
+        OBJECTS,
+    )
+    for _ in range(3):
+        made = getattr(module, factory)()
+        made = asyncio.run(made) if inspect.iscoroutine(made) else made
+        assert made is module.shared
+        assert made.predict("A") == "AAA"
+    assert len(telemetry.spans) == 3
+    assert telemetry.total("model_inference_time") == 3
+    if factory == "get_model":
+        assert module.get_model.cache_info().misses == 1
+
+
+def test_a_copy_of_what_a_factory_made_works_on_itself(svc: Any) -> None:
+    """A deep copy and a pickle have their own state, not the first one's."""
+    module = mapped(svc, "get_model().predict", OBJECTS)
+    made = module.get_model()
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        other.by = 1
+        assert other.predict("A") == "A"
+    assert made.predict("A") == "AAA"
+
+
+def test_a_subclass_whose_method_cannot_be_wrapped_is_left(
+    svc: Any, telemetry: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its class statement goes on, one line says why, and the others are wrapped."""
+    odd = """
+    class Odd(Strategy):
+        next = property(lambda self: lambda symbol: "odd")
+    """
+    module = mapped(svc, "Strategy+.next", BASE + odd)
+    assert svc.why("mod:Strategy+.next") == "wrapped: Odd.next: a property is no function"
+
+    class Late(module.Strategy):
+        next = int
+
+    class Later(module.Strategy):
+        def next(self, symbol: str) -> str:
+            return "later"
+
+    assert [cls().next("A") for cls in (module.Odd, module.Early, Later)] == [
+        "odd", "early", "later"
+    ]  # fmt: skip
+    assert len(telemetry.spans) == 2
+    lines = [r.getMessage() for r in caplog.records]
+    assert [line for line in lines if "Late.next: a class is no function" in line]
+
+
+def test_where_no_class_takes_it_the_target_is_not_wrapped(svc: Any, telemetry: Any) -> None:
+    """Those to come are, all the same."""
+    module = mapped(svc, "Base+.next", "class Base:\n    next = property(lambda self: 1)\n")
+    assert svc.why("mod:Base+.next") == "not wrapped: Base.next: a property is no function"
+
+    class Late(module.Base):
+        def next(self, symbol: str) -> None: ...
+
+    Late().next("A")
+    assert len(telemetry.spans) == 1
+
+
+def test_a_subclass_that_has_the_face_of_its_base_is_wrapped(svc: Any, telemetry: Any) -> None:
+    """functools.wraps copies what hangs on the base's method, and not that it is wrapped."""
+    module = mapped(svc, "Strategy+.next", BASE)
+
+    class Late(module.Strategy):
+        @functools.wraps(module.Strategy.next)
+        def next(self, symbol: str) -> str:
+            return "late"
+
+    assert Late().next("A") == "late"
+    assert len(telemetry.spans) == 1
+
+
+def test_a_function_inside_a_function_is_reached_by_returns(svc: Any) -> None:
+    """The reason says so."""
+    mapped(svc, "make.inner", FACTORIES)
+    assert svc.why("mod:make.inner") == (
+        f"not wrapped: make has no 'inner'; for what it makes write returns: {svc.name}:make"
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from tradespan.cli.check.faults import Page, Place, near
-from tradespan.mapping.config import Stage
+from tradespan.mapping.config import Model
+from tradespan.mapping.paths import Path
+from tradespan.mapping.rules import Rule
 from tradespan.mapping.targets import Target
 
 
@@ -22,16 +25,15 @@ def parameters_of(thing: Any) -> frozenset[str] | None:
 
 
 def check_arguments(
-    stage: Stage, place: Place, target: Target, parameters: frozenset[str], page: Page
+    part: Model, place: Place, target: Target, parameters: frozenset[str], page: Page
 ) -> None:
-    """Paths that take an argument which the function does not have."""
-    at = place[:-1]
-    wanted = [((*at, "set", n), p) for n, p in stage.set.items()]
-    wanted += [((*at, "receive", n), p) for n, p in stage.receive.items()]
-    if stage.begins is not None and stage.begins.event_time is not None:
-        wanted.append(((*at, "begins", "event_time"), stage.begins.event_time))
-    wanted += [((*at, "outcome", o), r.path) for o, rules in stage.outcome.items() for r in rules]
-    for where, path in wanted:
+    """Paths that take an argument which the function does not have.
+
+    Arguments:
+        part: of the file: a stage, a send, a value or a count.
+        place: of the target in it.
+    """
+    for where, path in _paths(part, place[:-1]):
         first = str(path.steps[0]) if path.source == "args" and path.steps else ""
         if first and not first.isdigit() and first not in parameters:
             page.warning(
@@ -40,3 +42,18 @@ def check_arguments(
                 f"{', '.join(sorted(parameters)) or 'none'}",
                 near(first, parameters, "args."),
             )
+
+
+def _paths(thing: Any, place: Place) -> Iterator[tuple[Place, Path]]:
+    """Every path in a part of the file, those of its rules too, and where it stands."""
+    if isinstance(thing, Path | Rule):
+        yield place, thing if isinstance(thing, Path) else thing.path
+    elif isinstance(thing, Model):
+        for name in type(thing).model_fields:
+            yield from _paths(getattr(thing, name), (*place, name))
+    elif isinstance(thing, dict):
+        for name, inner in thing.items():
+            yield from _paths(inner, (*place, name))
+    elif isinstance(thing, list):
+        for inner in thing:
+            yield from _paths(inner, place)

@@ -63,7 +63,7 @@ def _unset(file: Path, environ: Any) -> Iterator[Fault]:
         page = Page(str(file), file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return
-    for place, text in _texts(page.tree, ()):
+    for place, text in _texts(page.tree, (), set()):
         for name in _VARIABLE.findall(text):
             if not environ.get(name):
                 page.error(
@@ -72,15 +72,19 @@ def _unset(file: Path, environ: Any) -> Iterator[Fault]:
     yield from page.faults
 
 
-def _texts(node: Any, place: Place) -> Iterator[tuple[Place, str]]:
+def _texts(node: Any, place: Place, seen: set[int]) -> Iterator[tuple[Place, str]]:
+    """Each text where it stands first; an anchor may come again, or lead back into itself."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
         yield place, str(node.value)
     elif isinstance(node, yaml.SequenceNode):
         for number, inner in enumerate(node.value):
-            yield from _texts(inner, (*place, number))
+            yield from _texts(inner, (*place, number), seen)
     elif isinstance(node, yaml.MappingNode):
         for key, inner in node.value:
-            yield from _texts(inner, (*place, str(key.value)))
+            yield from _texts(inner, (*place, str(key.value)), seen)
 
 
 def loopback(url: str) -> bool:

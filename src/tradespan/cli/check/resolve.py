@@ -17,8 +17,9 @@ from typing import Any, Literal
 from tradespan.cli.check.arguments import check_arguments, parameters_of
 from tradespan.cli.check.faults import Page, Place, near
 from tradespan.cli.check.script import Script
+from tradespan.cli.check.taken import warn_if_taken
 from tradespan.mapping import targets
-from tradespan.mapping.config import Estate, Service, Stage
+from tradespan.mapping.config import Estate, Model, Service
 from tradespan.mapping.targets import Target, Unwrappable
 
 
@@ -60,11 +61,13 @@ def try_all(
     found = []
     for name in services:
         script = _script(name, Path(page.file), scripts)
-        for place, target, stage in _targets(estate.services[name], ("services", name)):
+        for place, target, part in _targets(estate.services[name], ("services", name)):
             one, parameters = _try(name, place, target, script, page)
             found.append(one)
-            if stage is not None and parameters is not None:
-                check_arguments(stage, place, target, parameters, page)
+            if part is not None and parameters is not None:
+                check_arguments(part, place, target, parameters, page)
+            if one.state == "exists":
+                warn_if_taken(target, script, place, page)
         found += _without_name(name, estate.services[name], page)
     return found
 
@@ -96,18 +99,18 @@ def _installed(name: str) -> bool:
         return False
 
 
-def _targets(service: Service, at: Place) -> Iterator[tuple[Place, Target, Stage | None]]:
+def _targets(service: Service, at: Place) -> Iterator[tuple[Place, Target, Model | None]]:
     for name, stage in service.stages.items():
         yield from (((*at, "stages", name, "run"), t, stage) for t in stage.run)
         yield from (((*at, "stages", name, "returns"), t, None) for t in stage.returns)
     for name, send in service.send.items():
-        yield from (((*at, "send", name, "after"), t, None) for t in send.after)
+        yield from (((*at, "send", name, "after"), t, send) for t in send.after)
     for name, calls in service.calls.items():
         yield from (((*at, "calls", name), t, None) for t in calls.run)
     for name, value in service.values.items():
-        yield from (((*at, "values", name, "after"), t, None) for t in value.after)
+        yield from (((*at, "values", name, "after"), t, value) for t in value.after)
     for name, count in service.counts.items():
-        yield from (((*at, "counts", name, "after"), t, None) for t in count.after)
+        yield from (((*at, "counts", name, "after"), t, count) for t in count.after)
         yield from (((*at, "counts", name, "raises"), t, None) for t in count.raises)
 
 
@@ -157,9 +160,11 @@ def _read(
     found = source.find(target.names)
     if found is None:
         inside = "".join(f"{name}." for name in target.names[:-1])
+        owner = source.find(target.names[:-1]) if inside else None
         raise _Missing(
             f"{script.name} has no {'.'.join(target.names)!r}",
-            near(target.names[-1], source.names(target.names[:-1]), inside),
+            near(target.names[-1], source.names(target.names[:-1]), inside)
+            or _made(target, owner is not None and owner.what.endswith("function")),
         )
     known = found.parameters
     return "exists", f"{found.what} ({script.name}:{found.line}, read, not run)", known
@@ -206,10 +211,15 @@ def _thing(target: Target, module: ModuleType) -> Any:
             raise _Missing(
                 f"{getattr(owner, '__qualname__', getattr(owner, '__name__', owner))} has no "
                 f"{name!r}",
-                near(name, dir(owner)),
+                near(name, dir(owner)) or _made(target, inspect.isfunction(owner)),
             )
         before, owner = owner, getattr(owner, name)
     return inspect.getattr_static(before, target.names[-1])
+
+
+def _made(target: Target, by_function: bool) -> str:
+    owner = f"{target.module}:{'.'.join(target.names[:-1])}"
+    return f"for what it makes write returns: {owner}" if by_function else ""
 
 
 def _kind(thing: Any, target: Target) -> str:

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_ROUTES = {"get", "post", "put", "patch", "delete", "head", "options", "route", "api_route"}
+_REGISTERS = _ROUTES | {
+    "actor", "command", "event", "job", "listens_for", "on_event", "register", "scheduled_job",
+    "subscriber", "task", "websocket",
+}  # fmt: skip
+"""Decorators of these names, as @app.get, keep the function that they are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +24,15 @@ class Found:
         what: in words.
         line: where it is defined.
         parameters: of a function; None where they cannot be told by reading.
+        taken_by: the decorator that registers it as it is, before it can be wrapped; mostly empty.
+        is_route: whether that is a route.
     """
 
     what: str
     line: int
     parameters: frozenset[str] | None = None
+    taken_by: str = ""
+    is_route: bool = False
 
 
 class Script:
@@ -106,6 +116,15 @@ def _described(node: ast.stmt) -> Found:
     kind = "coroutine function" if isinstance(node, ast.AsyncFunctionDef) else "function"
     given = node.args
     if given.kwarg or node.decorator_list:
-        return Found(kind, node.lineno)
+        return Found(kind, node.lineno, None, *_registered(node.decorator_list))
     every = [*given.posonlyargs, *given.args, *given.kwonlyargs]
     return Found(kind, node.lineno, frozenset(a.arg for a in every))
+
+
+def _registered(decorators: list[ast.expr]) -> tuple[str, bool]:
+    """The decorator that registers a function, and whether it makes a route of it."""
+    for decorator in decorators:
+        made_by = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(made_by, ast.Attribute) and made_by.attr in _REGISTERS:
+            return f"@{ast.unparse(made_by)}", made_by.attr in _ROUTES
+    return "", False

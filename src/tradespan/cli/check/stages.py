@@ -41,10 +41,11 @@ def _check_name(name: str, stage: Stage, estate: Estate, place: Place, page: Pag
     declared = estate.pipeline.stages
     if declared and name not in declared:
         say = page.note if name in STAGES or stage.budget is not None else page.warning
+        meant = declared if name in STAGES else {*declared, *STAGES}
         say(
             place,
             f"{name!r} is none of the pipeline's stages ({', '.join(declared)})",
-            near(name, declared) or "add it to pipeline.stages with its budget",
+            near(name, meant) or "add it to pipeline.stages with its budget",
         )
     elif not declared and name not in STAGES:
         page.note(
