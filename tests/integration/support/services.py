@@ -48,9 +48,15 @@ class Service:
 
     def entries(self) -> list[tuple[str, str]]:
         """The ledger: (signal id, stage) of each stage that has ended; whole lines only."""
+        return [(signal_id, stage) for signal_id, stage, _ in self._lines()]
+
+    def writers(self) -> set[str]:
+        """The ids of the processes that have written to the ledger."""
+        return {process for _, _, process in self._lines()}
+
+    def _lines(self) -> list[list[str]]:
         text = self.ledger.read_text() if self.ledger.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        return [(parts[0], parts[1]) for parts in map(str.split, whole.splitlines())]
+        return [line.split() for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def until(self, ready: Callable[[], object], what: str = "ready") -> None:
         """Wait for something; fails when the service ends before it, or after a long while."""

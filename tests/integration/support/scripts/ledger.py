@@ -14,5 +14,5 @@ def ended(signal_id: str, stage: str) -> None:
     if file is None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         file = _files[os.getpid()] = os.open(Path(os.environ["LEDGER"]), flags, 0o600)
-    os.write(file, f"{signal_id} {stage}\n".encode())
+    os.write(file, f"{signal_id} {stage} {os.getpid()}\n".encode())
     os.fsync(file)
