@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import wrapt
@@ -191,18 +191,13 @@ def _opened(_: Any, args: Any, kwargs: Any) -> object:
     return getattr(request, "full_url", request)
 
 
-class _Way:
+class _Way(NamedTuple):
     """A method by which a client sends a request."""
 
-    def __init__(
-        self,
-        method: str,
-        url: _Asked,
-        answered: Callable[[_Timed, Any], Any] = _Timed.answered_unsaid,
-        *,
-        awaited: bool = False,
-    ) -> None:
-        self.method, self.url, self.answered, self.awaited = method, url, answered, awaited
+    method: str
+    url: _Asked
+    answered: Callable[[_Timed, Any], Any] = _Timed.answered_unsaid
+    awaited: bool = False
 
 
 _HTTPX = (

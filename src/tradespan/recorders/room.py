@@ -15,11 +15,7 @@ from tradespan import settings as setting
 from tradespan.decorate import Managed
 from tradespan.semconv.metrics import TRADESPAN_TELEMETRY_OVERFLOW
 from tradespan.semconv.model import Metric
-
-_WORDS = {
-    **dict.fromkeys(("1", "on", "true", "yes"), True),
-    **dict.fromkeys(("0", "off", "false", "no"), False),
-}
+from tradespan.settings.values import SWITCH
 
 
 class Room:
@@ -71,7 +67,7 @@ class Room:
             value = value.decode("utf-8", "replace")
         if not isinstance(value, str):
             return None if value is None else bool(value)
-        found = _WORDS.get(value.strip().lower())
+        found = SWITCH.get(value.strip().lower())
         if found is None:
             self.refuse(f"neither yes nor no: {value[:40]!r}")
         return found

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any, Final
 
 from tradespan import instruments
@@ -59,7 +58,7 @@ class Usage:
         """Whoever tells of it, what follows adds and multiplies its figures."""
         put = functools.partial(object.__setattr__, self)
         for name in ("model", "provider", "url", "id"):
-            put(name, _word(getattr(self, name)))
+            put(name, instruments.text_of(getattr(self, name))[:_LONGEST])
         for name in ("input_tokens", "output_tokens"):
             put(name, _tokens(getattr(self, name)))
         for name in ("cache_read_tokens", "cache_write_tokens"):
@@ -197,8 +196,3 @@ def _number(value: Any) -> float:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) and len(value) <= _LONGEST else ""
-
-
-def _word(value: Any) -> str:
-    value = value.value if isinstance(value, Enum) else value
-    return "" if value is None else str(value)[:_LONGEST]

@@ -10,8 +10,11 @@ from tradespan.semconv.attributes import ENUMS, TRADING_LOG_STREAM, TRADING_MODE
 _DURATION = re.compile(r"^([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"^[A-Za-z0-9_.-]{1,64}\Z")
-_FALSE = ("off", "0", "false", "no")
-_TRUE = ("on", "1", "true", "yes", "")
+SWITCH = {
+    **dict.fromkeys(("on", "1", "true", "yes"), True),
+    **dict.fromkeys(("off", "0", "false", "no"), False),
+}
+"""What a word says of something that is on or off."""
 
 
 class ConfigError(ValueError):
@@ -36,11 +39,9 @@ def word(env: Mapping[str, str], key: str, default: str) -> str:
 def switch(env: Mapping[str, str], key: str) -> bool:
     """Whether a key is on; unset is. Raises ConfigError."""
     value = env.get(key, "").strip().lower()
-    if value in _FALSE:
-        return False
-    if value in _TRUE:
-        return True
-    raise ConfigError(key, value, "say on or off")
+    if value and value not in SWITCH:
+        raise ConfigError(key, value, "say on or off")
+    return SWITCH.get(value, True)
 
 
 def mode(value: str) -> str:
